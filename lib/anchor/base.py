@@ -1,0 +1,28 @@
+"""The interface of everything that fills the hole of one single picture."""
+
+import abc
+
+from PIL import Image
+
+
+class AnchorInpainter(abc.ABC):
+    """Fills the hole of one frame; the engine spreads that picture over the video."""
+
+    name: str
+
+    @abc.abstractmethod
+    def inpaint(
+        self, frame: Image.Image, mask: Image.Image, prompt: str | None = None, n_prompt: str | None = None
+    ) -> Image.Image:
+        """Return `frame` with the hole filled.
+
+        Args:
+            frame: RGB picture.
+            mask: "L" picture of the same size, non-zero where the hole is.
+            prompt: the background in words; implementations without text ignore it.
+            n_prompt: what must not appear; implementations without text ignore it.
+        """
+
+    def fingerprint(self) -> dict[str, str]:
+        """Everything besides the arguments that decides the picture (code version, weights, seed, steps)."""
+        return {"anchor": self.name}

@@ -1,0 +1,64 @@
+"""The interface every object-removal engine fits: frames and masks in, frames without the object out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from lib.anchor.base import AnchorInpainter
+
+
+def ignore_progress(_fraction: float) -> None:
+    """The default of `RemovalRequest.report`: nobody watches."""
+
+
+@dataclass(frozen=True)
+class RemovalRequest:
+    """One clip to clean, at processing size, in memory.
+
+    frames: (T, H, W, 3) uint8 RGB. masks: (T, H, W) bool, True where the (already dilated) object is.
+    """
+
+    frames: np.ndarray
+    masks: np.ndarray
+    anchor: AnchorInpainter | None = None  # fills one frame of what is never visible; None = no anchor (coarse pass)
+    anchor_frame_idx: int = 0  # the frame that the anchor fills first
+    prompt: str = ""  # describes the background; for the anchor, and for the engine where text_guidance_scale > 0
+    n_prompt: str = ""  # what the background must not contain
+    text_guidance_scale: float = 0.0  # 0 = the engine itself ignores the prompt
+    seed: int = 42
+    video_name: str = ""  # names the random streams, so a result does not depend on the batch
+    report: Callable[[float], None] = ignore_progress  # called with the share done, 0..1
+
+
+@dataclass
+class RemovalResult:
+    """What an engine gives back.
+
+    frames: (T, H, W, 3) uint8 RGB, meaningful inside the mask (the caller composes them into the source).
+    """
+
+    frames: np.ndarray
+    anchor_frame: np.ndarray | None = None  # (H, W, 3) uint8, the anchor picture where an anchor was asked for
+    prior: np.ndarray | None = None  # (T, H, W, 3) uint8, the engine's own prior where it has one
+    seconds: dict[str, float] = field(default_factory=dict)  # stage -> wall seconds
+    facts: dict[str, float] = field(default_factory=dict)  # what the engine learned (shares, counts), for provenance
+
+
+class Remover(Protocol):
+    """One engine. Making it loads its models; `remove` may then be called for any number of clips."""
+
+    name: str  # also the name of its result file: <name>.mp4
+
+    def fingerprint(self) -> dict[str, str]:
+        """Everything besides the request that decides the result: code version, weight fingerprints."""
+        ...
+
+    def remove(self, request: RemovalRequest) -> RemovalResult:
+        """Fill the hole of every frame.
+
+        Raises:
+            ValueError: shapes or types of the request do not fit each other.
+        """
+        ...

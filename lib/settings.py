@@ -1,0 +1,173 @@
+"""All settings of a run: one source for flow parameters, command-line flags, config files and cache keys.
+
+Each group is one section of `--help`. A flag is the field's own name (`--video_root`; dashes are accepted too).
+"""
+
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+NEGATIVE_PROMPT = "blurry, flickering, distorted, artifacts, text, watermark, low quality"
+
+
+class SettingsGroup(BaseModel):
+    """A frozen section of the settings; unknown names are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class InputOutput(SettingsGroup):
+    """Where the videos come from and where everything goes."""
+
+    output_dir: Path = Field(description="everything is written here: phase1/, prompt_cache/, final/, summary.json")
+    input_video: Path | None = Field(None, description="single-video mode: a video file or a folder of frames")
+    input_mask: Path | None = Field(None, description="single-video mode: masks (folder, video or one picture)")
+    dataset: Literal["davis", "youtube-vos", "custom"] | None = Field(None, description="batch mode: data-set layout")
+    video_root: Path | None = Field(None, description="batch mode: folder with one video (or frame folder) per name")
+    mask_root: Path | None = Field(None, description="batch mode: folder with one mask folder (or file) per name")
+    video_names: tuple[str, ...] = Field((), description="batch mode: only these videos, as a,b,c")
+
+
+class CaptionEnvironment(SettingsGroup):
+    """How the captioner runs."""
+
+    caption_env: str | None = Field(
+        None, description="conda env name, venv folder or interpreter; default .venv-caption, else this environment"
+    )
+    caption_backend: Literal["palette"] = Field("palette", description="what writes the sentence; palette needs no weights")
+    caption_timeout: float = Field(3600.0, gt=0, description="seconds after which a caption batch is given up")
+
+
+class Prompts(SettingsGroup):
+    """What is written into, and read from, the per-video prompt files."""
+
+    prompt_cache_dir: Path | None = Field(None, description="folder of <name>.yaml; default <output_dir>/prompt_cache")
+    frame_strategy: Literal["middle", "multi_sample"] = Field("middle", description="which frames the captioner sees")
+    num_sample_frames: int = Field(3, ge=1, description="frames for multi_sample")
+    caption_source: Literal["coarse", "original"] = Field("coarse", description="caption the phase-1 result or the source")
+    n_prompt: str | None = Field(None, description="negative prompt; overrides the YAML's")
+    text_guidance_scale: float | None = Field(None, ge=0, description="text guidance; overrides the YAML's (else 2.0)")
+
+
+class PhaseControl(SettingsGroup):
+    """What is run again and what is left as it is."""
+
+    engine: Literal["propagation"] = Field("propagation", description="what fills the hole")
+    skip_phase1_if_exists: bool = Field(False, description="keep any phase-1 result that is there, whoever made it")
+    skip_phase3_if_exists: bool = Field(False, description="keep any final result that is there, whoever made it")
+    force_recaption: bool = Field(False, description="write all captions again, edited ones too (kept as .bak)")
+    force_refine: bool = Field(False, description="run phase 3 again even where it is cached")
+    strict: bool = Field(False, description="exit code 1 also when a video was skipped")
+
+
+class Phase1Speed(SettingsGroup):
+    """A coarse pass at low resolution: it only feeds the captioner."""
+
+    phase1_downscale: bool = Field(False, description="run phase 1 at low resolution")
+    phase1_W: int = Field(432, gt=0, description="its width")  # noqa: N815
+    phase1_H: int = Field(240, gt=0, description="its height")  # noqa: N815
+
+
+class Processing(SettingsGroup):
+    """How frames and masks are read; part of every removal's cache key."""
+
+    video_length: int = Field(-1, description="frames to process, -1 = all")
+    height: int = Field(-1, description="processing height, -1 = the source's")
+    width: int = Field(-1, description="processing width, -1 = the source's")
+    max_img_size: int = Field(1280, ge=64, description="a longer side is processed smaller, the hole scaled up again")
+    mask_dilation_iter: int = Field(4, ge=0, le=100, description="pixels by which the mask grows (3x3, so many times)")
+    mask_threshold: int | None = Field(None, ge=0, le=254, description="mask values above are object; default by format")
+    object_ids: tuple[int, ...] = Field((), description="remove only these objects of the annotation, as 1,3")
+    feather: int = Field(3, ge=0, le=64, description="pixels over which the result fades into the source")
+    seed: int = Field(42, ge=0, description="seed of everything random")
+
+    @model_validator(mode="after")
+    def _check_lengths(self) -> Self:
+        for name in ("video_length", "height", "width"):
+            value = getattr(self, name)
+            if value != -1 and value < 1:
+                raise ValueError(f"{name} is {value}; give a positive number, or -1 for the source's own")
+        return self
+
+
+class Anchor(SettingsGroup):
+    """The one picture that phase 3 spreads over what no frame ever shows."""
+
+    anchor_method: Literal["patch"] = Field("patch", description="what fills the anchor frame; patch needs no weights")
+    anchor_frame_idx: int = Field(0, ge=0, description="the frame that is filled (the last one if the clip is shorter)")
+
+
+class Products(SettingsGroup):
+    """Files made besides the result."""
+
+    save_comparison: bool = Field(False, description="also comparison_4in1.mp4: input, mask, phase 1, result")
+    comparison_fps: int = Field(24, gt=0, description="its frame rate")
+    lossless: bool = Field(False, description="also <engine>.mkv, a lossless copy of the final result (FFV1)")
+
+
+class Execution(SettingsGroup):
+    """How the run is carried out; never changes a result."""
+
+    max_workers: int | None = Field(None, ge=1, description="videos at a time; default: what the engine suggests")
+    task_retries: int = Field(1, ge=0, description="times a failed video is tried again in its phase")
+
+
+class AutoRefineSettings(SettingsGroup):
+    """Everything one run of `flows/auto_refine.py` needs to know."""
+
+    input_output: InputOutput
+    caption_environment: CaptionEnvironment = CaptionEnvironment()
+    prompts: Prompts = Prompts()
+    phase_control: PhaseControl = PhaseControl()
+    phase1_speed: Phase1Speed = Phase1Speed()
+    processing: Processing = Processing()
+    anchor: Anchor = Anchor()
+    products: Products = Products()
+    execution: Execution = Execution()
+
+    @model_validator(mode="after")
+    def _check_input(self) -> Self:
+        io = self.input_output
+        single = {"input_video": io.input_video, "input_mask": io.input_mask}
+        batch = {"dataset": io.dataset, "video_root": io.video_root, "mask_root": io.mask_root}
+        given = [name for name, value in {**single, **batch}.items() if value is not None]
+        wanted = single if io.input_video or io.input_mask else batch
+        if set(given) != set(wanted):
+            raise ValueError(
+                f"found the inputs {', '.join(given) or 'none'}; give either input_video and input_mask (one video), "
+                "or dataset, video_root and mask_root (a folder of videos)"
+            )
+        return self
+
+    @property
+    def output_dir(self) -> Path:
+        return self.input_output.output_dir
+
+    @property
+    def prompt_cache_dir(self) -> Path:
+        return self.prompts.prompt_cache_dir or self.output_dir / "prompt_cache"
+
+    @property
+    def phase1_processing(self) -> Processing:
+        """The settings of the coarse pass: as asked, or at the low size with --phase1_downscale."""
+        if not self.phase1_speed.phase1_downscale:
+            return self.processing
+        low = {"height": self.phase1_speed.phase1_H, "width": self.phase1_speed.phase1_W}
+        return self.processing.model_copy(update=low)
+
+    def with_absolute_paths(self) -> "AutoRefineSettings":
+        """The same settings, independent of the folder in which they are read (a worker has its own)."""
+        return type(self).model_validate(_absolute(self.model_dump()))
+
+
+def _absolute(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _absolute(item) for name, item in value.items()}
+    return Path(value).expanduser().absolute() if isinstance(value, Path) else value
+
+
+def fields_by_name(settings: type[SettingsGroup]) -> dict[str, str]:
+    """Flag name -> name of the group that holds it, for flat config files."""
+    groups = {name: field.annotation for name, field in settings.model_fields.items()}
+    return {flag: name for name, group in groups.items() for flag in getattr(group, "model_fields", {})}

@@ -1,0 +1,125 @@
+"""What each phase is asked to do for one video. A job knows its own cache key; nothing volatile is part of it."""
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from lib.records import canonical_hash
+from lib.settings import Anchor, Processing
+from lib.video.datasets import Video
+
+
+class Job(BaseModel):
+    """One phase of one video: plain data, so it travels to another process or environment as JSON."""
+
+    model_config = ConfigDict(frozen=True)
+
+    phase: ClassVar[str]
+    code_version: ClassVar[str]
+
+    video: Video
+    output_dir: Path
+
+    def identity(self) -> dict[str, Any]:
+        """Everything that decides the result, as JSON-able content: hashes instead of paths."""
+        raise NotImplementedError
+
+    @property
+    def cache_key(self) -> str:
+        content = {"code": self.code_version, "video": self.video.name, "content": self.identity()}
+        return f"{self.phase}-{canonical_hash(content)}"
+
+
+class RemovalJob(Job):
+    """What the two removal phases share."""
+
+    code_version: ClassVar[str] = "1"
+
+    video_fingerprint: str
+    mask_fingerprint: str
+    engine: str
+    engine_fingerprint: dict[str, str]
+    processing: Processing
+
+    def identity(self) -> dict[str, Any]:
+        return self.model_dump(mode="json", exclude={"video", "output_dir"})
+
+
+class CoarseJob(RemovalJob):
+    """Phase 1: no anchor, no text."""
+
+    phase: ClassVar[str] = "coarse"
+
+    @property
+    def folder(self) -> Path:
+        return self.output_dir / "phase1" / self.video.name
+
+
+class RefineJob(RemovalJob):
+    """Phase 3: the prompt drives the anchor."""
+
+    phase: ClassVar[str] = "refine"
+
+    anchor: Anchor
+    anchor_fingerprint: dict[str, str]
+    prompt: str
+    n_prompt: str
+    text_guidance_scale: float
+    lossless: bool = False
+
+    @property
+    def folder(self) -> Path:
+        return self.output_dir / "final" / self.video.name
+
+
+class CaptionJob(Job):
+    """Phase 2: one sentence about the background, in a prompt file.
+
+    `source_key` stands for the pictures that are captioned: the coarse job's key, or the source's fingerprint.
+    """
+
+    phase: ClassVar[str] = "caption"
+    code_version: ClassVar[str] = "1"
+
+    source_key: str
+    source_path: Path
+    mask_fingerprint: str
+    prompt_file: Path
+    captioner_fingerprint: dict[str, str]
+    frame_strategy: str
+    num_sample_frames: int
+    n_prompt: str
+    text_guidance_scale: float
+    video_length: int
+    mask_dilation_iter: int
+    mask_threshold: int | None
+    object_ids: tuple[int, ...]
+    edited_sha256: str | None = None  # of a prompt file that a person wrote or edited: it is taken as it is
+
+    def identity(self) -> dict[str, Any]:
+        if self.edited_sha256:
+            return {"edited": self.edited_sha256}
+        return self.model_dump(mode="json", exclude={"video", "output_dir", "source_path", "prompt_file"})
+
+
+class ComparisonJob(Job):
+    """The 2x2 comparison video: cheap, made from files of the other phases."""
+
+    phase: ClassVar[str] = "comparison"
+    code_version: ClassVar[str] = "1"
+
+    processing: Processing
+    fps: int
+    engine: str
+    coarse_key: str
+    refine_key: str
+    coarse_path: Path
+    refined_path: Path
+
+    def identity(self) -> dict[str, Any]:
+        return self.model_dump(mode="json", exclude={"video", "output_dir", "coarse_path", "refined_path"})
+
+    @property
+    def path(self) -> Path:
+        return self.output_dir / "final" / self.video.name / "comparison_4in1.mp4"
