@@ -1,0 +1,61 @@
+"""A batch of caption jobs on disk: the main environment writes the jobs, the caption environment appends what happened.
+
+Lines are appended as it goes, so a crash loses nothing: the video that had begun without ending is the one that did it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lib.captioner.caption_job import CaptionJob
+
+
+@dataclass(frozen=True)
+class BatchFolder:
+    """`jobs.json` (a list of jobs) and `outcomes.jsonl` (one line when a video begins, one when it has ended)."""
+
+    path: Path
+
+    def write_jobs(self, jobs: Iterable[CaptionJob]) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        text = json.dumps([job.to_dict() for job in jobs], ensure_ascii=False, indent=1)
+        (self.path / "jobs.json").write_text(text, encoding="utf-8")
+
+    def read_jobs(self) -> list[CaptionJob]:
+        return [
+            CaptionJob.from_dict(item) for item in json.loads((self.path / "jobs.json").read_text(encoding="utf-8"))
+        ]
+
+    def note_begin(self, name: str) -> None:
+        self._append({"name": name, "begins": True})
+
+    def note_record(self, name: str, record: dict[str, Any]) -> None:
+        self._append({"name": name, "record": record})
+
+    def note_error(self, name: str, error: str) -> None:
+        self._append({"name": name, "error": error})
+
+    def ended(self) -> dict[str, dict[str, Any]]:
+        """Name -> {"record": …} or {"error": …} of every video that has ended."""
+        return {line["name"]: line for line in self._lines() if "begins" not in line}
+
+    def interrupted(self) -> str | None:
+        """The video that had begun when the process died."""
+        ended = self.ended()
+        return next((line["name"] for line in self._lines() if line["name"] not in ended), None)
+
+    def _append(self, line: dict[str, Any]) -> None:
+        with (self.path / "outcomes.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+    def _lines(self) -> list[dict[str, Any]]:
+        try:
+            text = (self.path / "outcomes.jsonl").read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return []
+        whole = text[: text.rfind("\n") + 1]  # a crash may have cut the last line
+        return [json.loads(line) for line in whole.splitlines()]
