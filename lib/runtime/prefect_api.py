@@ -1,0 +1,98 @@
+"""Where Prefect finds its API, the environment of an embedded one, and the few calls the launcher makes to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tomllib
+
+FLOW_PROCESS_MARKER = "AUTO_REFINE_FLOW_PROCESS"
+_UNFINISHED = ["RUNNING", "PENDING", "SCHEDULED", "CANCELLING", "PAUSED"]
+_PAGE = 200
+_KEPT_PREFIX = "PREFECT_LOGGING_"  # the only settings of the user's own that an embedded stack obeys
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def api_configured() -> bool:
+    """Whether PREFECT_API_URL or the active profile names an API; nothing is embedded then."""
+    if os.environ.get("PREFECT_API_URL"):
+        return True
+    home = Path(os.environ.get("PREFECT_HOME") or "~/.prefect").expanduser()
+    path = Path(os.environ.get("PREFECT_PROFILES_PATH") or home / "profiles.toml").expanduser()
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # Prefect itself falls back to its defaults too
+        return False
+    profile = os.environ.get("PREFECT_PROFILE") or document.get("active", "")
+    return bool(document.get("profiles", {}).get(profile, {}).get("PREFECT_API_URL"))
+
+
+def is_flow_process() -> bool:
+    """Whether a launcher started this process, or an ancestor of it, to run the flow."""
+    return bool(os.environ.get(FLOW_PROCESS_MARKER))
+
+
+def embedded_environment(state_dir: Path, inherited: Mapping[str, str]) -> dict[str, str]:
+    """Environment that keeps a whole Prefect stack below `state_dir`, untouched by the user's own settings."""
+    env = {
+        name: value
+        for name, value in inherited.items()
+        if not name.startswith("PREFECT_") or name.startswith(_KEPT_PREFIX)
+    }
+    env.pop(FLOW_PROCESS_MARKER, None)
+    direct = ",".join(filter(None, ["127.0.0.1,localhost", env.get("NO_PROXY") or env.get("no_proxy", "")]))
+    return env | {
+        "PREFECT_HOME": str(state_dir),
+        "PREFECT_PROFILES_PATH": str(state_dir / "profiles.toml"),
+        "PREFECT_LOCAL_STORAGE_PATH": str(state_dir / "storage"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_CLI_COLORS": "false",
+        "PREFECT_WORKER_QUERY_SECONDS": "1",
+        "DO_NOT_TRACK": "1",
+        "TMPDIR": str(state_dir / "tmp"),
+        "NO_PROXY": direct,
+        "no_proxy": direct,
+    }
+
+
+def server_environment(state_dir: Path, base: Mapping[str, str], *, with_ui: bool) -> dict[str, str]:
+    """`base` plus what only the API server needs."""
+    env = {
+        **base,
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{state_dir / 'prefect.db'}",
+        "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(state_dir / "ui"),
+        "PREFECT_SERVER_UI_API_URL": "/api",
+        "PREFECT_SERVER_UI_ENABLED": str(with_ui).lower(),
+        "PREFECT__SERVER_FINAL": "1",
+    }
+    return env if with_ui else {**env, "PREFECT__SERVER_EPHEMERAL": "1"}
+
+
+def mark_stale_runs_crashed(api_url: str) -> int:
+    """Mark every unfinished flow and task run Crashed; returns how many.
+
+    Only right for whoever owns the whole database and has started nothing yet.
+    """
+    message = "The command that started this run was killed; a later one found it unfinished."
+    request = {"state": {"type": "CRASHED", "name": "Crashed", "message": message}, "force": True}
+    marked: set[str] = set()
+    for kind in ("flow_runs", "task_runs"):
+        query = {kind: {"state": {"type": {"any_": _UNFINISHED}}}, "limit": _PAGE}
+        while fresh := {run["id"] for run in _post(f"{api_url}/{kind}/filter", query)} - marked:
+            for run_id in fresh:
+                _post(f"{api_url}/{kind}/{run_id}/set_state", request)
+            marked |= fresh
+    return len(marked)
+
+
+def _post(url: str, body: object) -> Any:
+    request = urllib.request.Request(  # noqa: S310
+        url, data=json.dumps(body).encode(), headers={"Content-Type": "application/json"}
+    )
+    with _OPENER.open(request, timeout=30) as answer:
+        return json.load(answer)
