@@ -159,6 +159,6 @@ def _not_found(spec: str, found: str) -> InputError:
     return InputError(
         f"Caption environment '{spec}' not found ({found}). Please create it: `make caption-env` builds "
         f"{DEFAULT_FOLDER}, the default; or `conda create -n {name} python=3.11`, then `conda run -n {name} pip "
-        "install -r deployments/caption-env/requirements.txt`. --caption_env takes a conda environment name, the folder of an "
-        "environment or an interpreter."
+        "install -r deployments/caption-env/requirements.txt`. --caption_env takes a conda environment name, a folder "
+        "or an interpreter."
     )
