@@ -24,7 +24,8 @@ def warp_error(reference: np.ndarray, result: np.ndarray, masks: np.ndarray) -> 
     for index in range(1, len(result)):
         if not masks[index].any():
             continue
-        flow = flow_of.calc(_gray(reference[index]), _gray(reference[index - 1]), None)
+        start = np.zeros((*masks[index].shape, 2), np.float32)
+        flow = flow_of.calc(_gray(reference[index]), _gray(reference[index - 1]), start)
         moved, inside = _warp(result[index - 1], flow)
         scored = masks[index] & inside
         total += np.abs(moved[scored] - result[index][scored]).sum(dtype=np.float64)

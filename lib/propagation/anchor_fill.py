@@ -1,0 +1,112 @@
+"""What no frame of a shot shows: paint it once, in one frame, and carry that picture along the chains."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from lib.propagation.chain import Sources, closed_pixels, follow, nowhere
+from lib.propagation.fill import fetch
+from lib.propagation.flow import box_around
+from lib.propagation.links import Links, scaled
+from lib.propagation.settings import PropagationSettings
+
+TELEA_RADIUS = 5
+Inpaint = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (H, W, 3) uint8, (H, W) bool -> (H, W, 3) uint8
+
+
+@dataclass
+class Painted:
+    """How many pixels of a shot came from painted pictures, and how many were closed as crumbs."""
+
+    anchored: int = 0
+    crumbs: int = 0
+
+
+def paint_with_telea(frame: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The frame with the masked pixels inpainted by OpenCV's Telea method."""
+    filled = frame.copy()
+    box = box_around(mask, 4 * TELEA_RADIUS)
+    if box is None:
+        return filled
+    part, hole = frame[box.slices], mask[box.slices]
+    painted = cv2.inpaint(np.ascontiguousarray(part), hole.astype(np.uint8), TELEA_RADIUS, cv2.INPAINT_TELEA)
+    filled[box.slices][hole] = painted[hole]
+    return filled
+
+
+def fill_never_visible(
+    frames: np.ndarray,
+    missing: list[np.ndarray],
+    links: Links,
+    inpaint: Inpaint,
+    first: int,
+    settings: PropagationSettings,
+) -> Painted:
+    """Fill the missing pixels of a shot in place.
+
+    Args:
+        frames: (T, H, W, 3) uint8 of the whole clip, filled but for `missing`.
+        missing: per frame of the shot the flat indices (N,) int32, sorted, that are still to fill; emptied.
+        inpaint: paints one picture.
+        first: frame of the shot to paint first; others follow, the one with the most missing pixels first.
+    """
+    size, start = frames.shape[1:3], links.shot.start
+    crumb = scaled(settings.crumb_area**0.5, size) ** 2
+    painted = Painted()
+    for _ in range(settings.max_anchors):
+        counts = [len(flat) for flat in missing]
+        chosen = first if 0 <= first < len(counts) and counts[first] > crumb else int(np.argmax(counts))
+        if counts[chosen] <= crumb:
+            break
+        hole = _as_mask(missing[chosen], size)
+        picture = inpaint(frames[start + chosen], hole)
+        frames[start + chosen][hole] = picture[hole]
+        painted.anchored += counts[chosen]
+        before = list(missing)
+        missing[chosen] = missing[chosen][:0]
+        for direction in (1, -1):
+            painted.anchored += _carry(frames, before, missing, links, chosen, direction)
+    for index, flat in enumerate(missing):
+        if len(flat):
+            hole = _as_mask(flat, size)
+            frames[start + index] = paint_with_telea(frames[start + index], hole)
+            painted.crumbs += len(flat)
+            missing[index] = flat[:0]
+    return painted
+
+
+def _carry(
+    frames: np.ndarray, before: list[np.ndarray], missing: list[np.ndarray], links: Links, chosen: int, direction: int
+) -> int:
+    """Carry the painted frame `chosen` to one end of the shot; the number of pixels filled."""
+    size, shot = frames.shape[1:3], links.shot
+    part, filled = frames[shot.start : shot.stop], 0
+    closed, beyond = np.zeros(size, bool), nowhere(np.empty(0, np.int32))
+    index = chosen + direction
+    while 0 <= index < len(before) and len(before[index]):
+        own_closed = closed_pixels(_as_mask(before[index], size))
+        flat = np.flatnonzero(own_closed).astype(np.int32)
+        target, jacobian = links.targets(index, -direction, flat)
+        beyond = follow(flat, target, jacobian, closed, beyond, index - direction, len(before))
+        filled += _write(part, missing, beyond, index, shot.gains)
+        closed = own_closed
+        index += direction
+    return filled
+
+
+def _write(part: np.ndarray, missing: list[np.ndarray], sources: Sources, index: int, gains: np.ndarray) -> int:
+    wanted = np.zeros(len(sources.flat), bool)
+    wanted[np.searchsorted(sources.flat, missing[index])] = True
+    wanted &= sources.frame >= 0
+    samples = fetch(part, sources, wanted, gains, gains[index])
+    part[index].reshape(-1, 3)[sources.flat[wanted]] = samples.colour
+    missing[index] = np.setdiff1d(missing[index], sources.flat[wanted], assume_unique=True)
+    return int(wanted.sum())
+
+
+def _as_mask(flat: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    mask = np.zeros(size, bool)
+    mask.ravel()[flat] = True
+    return mask

@@ -1,0 +1,175 @@
+"""The weights-free engine: what the hole hides is taken from frames that show it.
+
+The camera is followed from frame to frame (`camera`), what moves otherwise gets residual flow (`links`, `flow`), each
+hidden pixel is followed both ways to the nearest frame that shows it (`chain`), colours are read once and blended
+(`fill`). A still camera takes a temporal median (`plate`). What no frame shows is painted once (`anchor_fill`).
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from lib.propagation.anchor_fill import Inpaint, Painted, fill_never_visible, paint_with_telea
+from lib.propagation.camera import Shot, find_shots
+from lib.propagation.chain import Sources, closed_pixels, follow, nowhere
+from lib.propagation.fill import blend, fetch
+from lib.propagation.links import Links, add_residuals, link_by_camera, scaled
+from lib.propagation.plate import fill_from_plate
+from lib.propagation.settings import PropagationSettings
+
+CODE_VERSION = "1"  # part of every cache key: raise it with each change of the results
+
+
+@dataclass(frozen=True)
+class Propagation:
+    """frames: (T, H, W, 3) uint8, the holes filled; the other counts are in pixels of the holes."""
+
+    frames: np.ndarray
+    hole_pixels: int
+    anchored_pixels: int
+    crumb_pixels: int
+    shots: int
+
+
+def propagate(
+    frames: np.ndarray,
+    masks: np.ndarray,
+    settings: PropagationSettings | None = None,
+    *,
+    inpaint: Inpaint = paint_with_telea,
+    first_anchor: int = 0,
+    out: np.ndarray | None = None,
+    report: Callable[[float], None] = lambda _fraction: None,
+) -> Propagation:
+    """Fill the holes of a clip; pixels outside them keep their bytes, and the same input gives the same output.
+
+    While it runs, OpenCV uses one thread in the whole process.
+
+    Args:
+        frames: (T, H, W, 3) uint8 RGB. masks: (T, H, W) bool, True where the hole is.
+        inpaint: paints into one picture what no frame shows.
+        first_anchor: the frame that is painted first.
+        out: where to write, as in numpy; `out=frames` needs no second copy of the clip. None = a new array.
+        report: called with the share done, 0..1.
+
+    Raises:
+        ValueError: shapes or types do not fit.
+    """
+    _check(frames, masks, out)
+    settings = settings or PropagationSettings()
+    if out is None:
+        out = frames.copy()
+    elif out is not frames:
+        np.copyto(out, frames)
+    painted = Painted()
+    with _reproducible_opencv():
+        shots = find_shots(out, masks, settings)
+        for shot in shots:
+            done = _fill_shot(out, masks, shot, settings, inpaint, first_anchor - shot.start)
+            painted = Painted(painted.anchored + done.anchored, painted.crumbs + done.crumbs)
+            report(shot.stop / len(frames))
+    return Propagation(out, int(masks.sum()), painted.anchored, painted.crumbs, len(shots))
+
+
+def _check(frames: np.ndarray, masks: np.ndarray, out: np.ndarray | None) -> None:
+    if frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype != np.uint8 or len(frames) == 0:
+        raise ValueError(f"frames must be (T, H, W, 3) uint8 with T >= 1, got {frames.shape} {frames.dtype}")
+    if masks.shape != frames.shape[:3] or masks.dtype != bool:
+        raise ValueError(f"masks must be {frames.shape[:3]} bool, got {masks.shape} {masks.dtype}")
+    if out is not None and (out.shape != frames.shape or out.dtype != np.uint8):
+        raise ValueError(f"out must be {frames.shape} uint8, got {out.shape} {out.dtype}")
+
+
+@contextmanager
+def _reproducible_opencv() -> Iterator[None]:
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    cv2.setRNGSeed(0)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads)
+
+
+def _fill_shot(
+    frames: np.ndarray, masks: np.ndarray, shot: Shot, settings: PropagationSettings, inpaint: Inpaint, first: int
+) -> Painted:
+    if not masks[shot.start : shot.stop].any():
+        return Painted()
+    links = link_by_camera(masks, shot)
+    if shot.static:
+        missing = _fill_from_frames(frames, masks, links, settings)
+        fill_from_plate(frames, masks, shot, settings)
+    else:
+        missing = _fill_in_passes(frames, masks, links, settings)
+    return fill_never_visible(frames, missing, links, inpaint, first, settings)
+
+
+def _fill_in_passes(
+    frames: np.ndarray, masks: np.ndarray, links: Links, settings: PropagationSettings
+) -> list[np.ndarray]:
+    size, start = frames.shape[1:3], links.shot.start
+    guard = _square(scaled(settings.guard, size))
+    missing: list[np.ndarray] = []
+
+    def unknown(index: int) -> np.ndarray:
+        if not missing:
+            return cv2.dilate(masks[start + index].astype(np.uint8), guard) > 0
+        left = np.zeros(size, bool)
+        left.ravel()[missing[index]] = True
+        return closed_pixels(left)
+
+    for _ in range(settings.passes):
+        add_residuals(links, frames, unknown, settings, lambda _fraction: None)
+        missing = _fill_from_frames(frames, masks, links, settings)
+    return missing
+
+
+def _square(radius: int) -> np.ndarray:
+    return np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)
+
+
+def _fill_from_frames(
+    frames: np.ndarray, masks: np.ndarray, links: Links, settings: PropagationSettings
+) -> list[np.ndarray]:
+    """Fill what other frames show; per frame the flat indices of the hole's pixels that none does."""
+    shot = links.shot
+    part, hidden = frames[shot.start : shot.stop], masks[shot.start : shot.stop]
+    count = len(part)
+    past = [
+        fetch(part, sources, wanted, shot.gains, shot.gains[index])
+        for index, sources, wanted in _sweep(hidden, links, 1, settings)
+    ]
+    missing = [np.empty(0, np.int32)] * count
+    for index, sources, wanted in _sweep(hidden, links, -1, settings):
+        future = fetch(part, sources, wanted, shot.gains, shot.gains[index])
+        colour, unseen = blend(past[index], future)
+        flat = sources.flat[wanted]
+        part[index].reshape(-1, 3)[flat[~unseen]] = colour[~unseen]
+        missing[index] = flat[unseen]
+    return missing
+
+
+def _sweep(
+    hidden: np.ndarray, links: Links, direction: int, settings: PropagationSettings
+) -> Iterator[tuple[int, Sources, np.ndarray]]:
+    """Sources of each frame, from one end of the shot to the other; each frame builds on the one before.
+
+    Yields the frame's index, its sources on the side where the sweep comes from, and which of them lie in the hole.
+    """
+    count = len(hidden)
+    beyond, closed = nowhere(np.empty(0, np.int32)), np.zeros(0, bool)
+    for index in range(count) if direction > 0 else range(count - 1, -1, -1):
+        flat = links.flat[index]
+        neighbour = index - direction
+        if 0 <= neighbour < count and len(flat):
+            target, jacobian = links.targets(index, -direction)
+            beyond = follow(flat, target, jacobian, closed, beyond, neighbour, settings.reach)
+        else:
+            beyond = nowhere(flat)
+        closed = np.zeros(hidden.shape[1:], bool)
+        closed.ravel()[flat] = True
+        yield index, beyond, hidden[index].ravel()[flat]

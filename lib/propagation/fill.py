@@ -1,0 +1,64 @@
+"""Fetch colours at the ends of the chains and blend the two directions of time."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from lib.propagation.chain import Sources
+
+REMAP_COLUMNS = 1024  # points are laid out as rows of this many: remap takes no side of 32768 or more
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Colours of N pixels from one direction of time: (N, 3) uint8, and their age in frames, (N,) uint16, 0 = none."""
+
+    colour: np.ndarray
+    age: np.ndarray
+
+
+def fetch(frames: np.ndarray, sources: Sources, wanted: np.ndarray, gains: np.ndarray, gain: np.ndarray) -> Samples:
+    """Read the wanted sources' colours, once, with cubic interpolation.
+
+    Args:
+        frames: (T, H, W, 3) uint8 that `sources.frame` counts in.
+        wanted: (N,) bool, which of the sources.
+        gains: (T, 3) exposure of each frame. gain: (3,) exposure of the frame to fill.
+    """
+    frame, position = sources.frame[wanted], sources.position[wanted]
+    age = np.where(frame >= 0, sources.age[wanted], 0).astype(np.uint16)
+    colour = np.zeros((len(frame), 3), np.uint8)
+    order = np.argsort(frame, kind="stable")
+    indices, starts = np.unique(frame[order], return_index=True)
+    for index, part in zip(indices, np.split(order, starts[1:]), strict=True):
+        if index < 0:
+            continue
+        values = read_points(frames[index], position[part])
+        ratio = gain / gains[index]
+        if not np.allclose(ratio, 1):
+            values = np.clip(np.rint(values * ratio), 0, 255).astype(np.uint8)
+        colour[part] = values
+    return Samples(colour, age)
+
+
+def read_points(frame: np.ndarray, position: np.ndarray) -> np.ndarray:
+    """(N, 3) uint8 colours of a frame at (N, 2) float32 positions (x, y)."""
+    count = len(position)
+    rows = -(-count // REMAP_COLUMNS)
+    grid = np.zeros((rows * REMAP_COLUMNS, 2), np.float32)
+    grid[:count] = position
+    grid = grid.reshape(rows, REMAP_COLUMNS, 2)
+    x, y = np.ascontiguousarray(grid[..., 0]), np.ascontiguousarray(grid[..., 1])
+    values = cv2.remap(frame, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
+    return values.reshape(-1, 3)[:count]
+
+
+def blend(past: Samples, future: Samples) -> tuple[np.ndarray, np.ndarray]:
+    """Colours weighted by 1 / age: (N, 3) uint8, and (N,) bool, True where neither direction shows the pixel."""
+    weights = [np.where(side.age > 0, 1 / np.maximum(side.age, 1), 0) for side in (past, future)]
+    total = weights[0] + weights[1]
+    missing = total == 0
+    share = (weights[0] / np.where(missing, 1, total))[:, None]
+    colour = share * past.colour + (1 - share) * future.colour
+    return np.rint(colour).astype(np.uint8), missing
