@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
 import sys
 import threading
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -47,6 +49,16 @@ def init_worker(n_slots: int, lock_dir: Path) -> None:
 def current_slot() -> int | None:
     """Index of the GPU that this process leased, None if it leased none."""
     return None if _slot is None else _slot.index
+
+
+def notice_dead_processes(pool: ProcessPoolExecutor) -> None:
+    """Make a pool look at all its processes, so that a dead one breaks it (BrokenProcessPool) now.
+
+    CPython's pool watches only the processes that existed when its thread last woke up: the death of the one started
+    last stays unnoticed, and its future pending, until another task is submitted or done.
+    """
+    with contextlib.suppress(RuntimeError):  # broken or shut down already
+        pool.submit(int)
 
 
 def lease_slot(n_slots: int, lock_dir: Path) -> PoolSlot:

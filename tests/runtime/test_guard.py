@@ -66,11 +66,10 @@ def test_killed_leader_takes_the_rest_along_and_passes_the_signal_on(tmp_path):
 def test_killed_parent_leaves_nothing(tmp_path):
     tree = tmp_path / "tree.py"
     tree.write_text(TREE)
-    parent = start(
-        [sys.executable, "-c", LAUNCHER, str(tree), str(tmp_path / "log")],
-        env=environment("guard-parent", STUBBORN="1"),
-    )
-    wait_for("tree", lambda: (tmp_path / "log").exists() and "ready" in (tmp_path / "log").read_text(), 10)
+    log = tmp_path / "log"
+    command = [sys.executable, "-c", LAUNCHER, str(tree), str(log)]
+    parent = start(command, env=environment("guard-parent", STUBBORN="1"))
+    wait_for("tree", lambda: log.exists() and "ready" in log.read_text(), 10)
     parent.kill()
     parent.wait()
     assert_all_gone("guard-parent")
@@ -122,6 +121,6 @@ def test_foreground_command_keeps_stdin_and_gets_one_sigint(tmp_path):
 
 def test_server_that_ends_early_is_quoted(tmp_path):
     process = GuardedProcess([sys.executable, "-c", "print('port is taken')"], environment("early"), tmp_path / "log")
-    with pytest.raises(ChildError, match="(?s)ended with code 0.*port is taken"):
+    with pytest.raises(ChildError, match=r"(?s)ended with code 0.*port is taken"):
         wait_until_healthy(f"http://127.0.0.1:{free_port()}/health", process, timeout=10)
     process.stop()

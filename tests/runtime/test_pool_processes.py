@@ -14,7 +14,7 @@ from probes import assert_all_gone, environment, marked_processes, start, wait_f
 
 from lib.runtime.file_lock import try_lock
 from lib.runtime.running import forget_running, mark_running, running_names
-from lib.runtime.slots import current_slot, init_worker
+from lib.runtime.slots import current_slot, init_worker, notice_dead_processes
 
 SPAWN = multiprocessing.get_context("spawn")
 NAMES = ["plain", "zwei Wörter/../x", "n" * 300]
@@ -68,6 +68,8 @@ def test_pool_processes_end_with_their_parent(tmp_path):
 def test_only_the_killed_process_leaves_its_mark(tmp_path):
     with ProcessPoolExecutor(2, SPAWN, init_worker, (0, tmp_path)) as pool:
         futures = [pool.submit(work_under_mark, tmp_path, name, name == NAMES[1]) for name in NAMES[:2]]
+        wait_for("mark left behind", lambda: running_names(tmp_path), 20)
+        notice_dead_processes(pool)
         for future in futures:
             with pytest.raises(BrokenProcessPool):
                 future.result(30)
