@@ -34,16 +34,19 @@ from lib.runtime.prefect_api import (
     server_environment,
 )
 
-__all__ = ["api_configured", "is_flow_process", "run_embedded"]
+__all__ = ["api_configured", "is_flow_process", "run_embedded", "wait_for_stack"]
 
 EXIT_BUSY = 2
 EXIT_NO_STACK = 3
 _INTERRUPT_GRACE = 5.0  # seconds that the flow has to end by itself after Ctrl-C or SIGTERM
 _POLL = 0.05
+_READY_FILE = "AUTO_REFINE_READY_FILE"
 _WORKER_STARTS = 3
 
 
-def run_embedded(state_dir: Path, argv: list[str], *, pools: tuple[str, ...], keep_ui: bool) -> int:
+def run_embedded(
+    state_dir: Path, argv: list[str], *, pools: tuple[str, ...], keep_ui: bool, early_flow: bool = False
+) -> int:
     """Run `python argv…` as the flow process of a Prefect stack that lives only as long as this call.
 
     Args:
@@ -51,6 +54,8 @@ def run_embedded(state_dir: Path, argv: list[str], *, pools: tuple[str, ...], ke
         argv: Script and arguments, normally sys.argv.
         pools: Work pools of type process, each served by one worker.
         keep_ui: Serve Prefect's UI and, once the flow process has ended, keep it up until Ctrl-C or SIGTERM.
+        early_flow: Start the flow process beside the server, so that its imports cost no time of their own; it must
+            then call `wait_for_stack` before it uses the API.
 
     Returns:
         The flow process's exit code; 130 after Ctrl-C, 143 after SIGTERM; 2 when another run holds the output
@@ -62,7 +67,7 @@ def run_embedded(state_dir: Path, argv: list[str], *, pools: tuple[str, ...], ke
         with OutputDirLock(state_dir), _catch_signals() as signals:
             _prepare(state_dir)
             with contextlib.closing(_Stack(state_dir, pools, keep_ui)) as stack:
-                return _run(stack, argv, signals)
+                return _run(stack, argv, signals, early_flow)
     except OutputDirBusyError as error:
         print(error, file=sys.stderr)
         return EXIT_BUSY
@@ -71,6 +76,13 @@ def run_embedded(state_dir: Path, argv: list[str], *, pools: tuple[str, ...], ke
         return EXIT_NO_STACK
     except _StoppedError as stopped:
         return 128 + stopped.signum
+
+
+def wait_for_stack() -> None:
+    """Wait, in the flow process, until the launcher says that the API is ready; does nothing elsewhere."""
+    ready = os.environ.get(_READY_FILE)
+    while ready and not Path(ready).exists():  # no timeout: if the server fails, the launcher ends this process
+        time.sleep(_POLL)
 
 
 class _StoppedError(BaseException):
@@ -108,6 +120,7 @@ def _catch_signals() -> Iterator[_Signals]:
 
 def _prepare(state_dir: Path) -> None:
     shutil.rmtree(state_dir / "tmp", ignore_errors=True)  # left behind by a killed run
+    (state_dir / "ready").unlink(missing_ok=True)
     for name in ("tmp", "logs", "storage", "ui"):
         (state_dir / name).mkdir(exist_ok=True)
 
@@ -122,6 +135,7 @@ class _Stack:
         self._database = ServerDatabase(state_dir / "prefect.db")
         self._base = embedded_environment(state_dir, os.environ)
         self.env = {**self._base, "PREFECT_API_URL": f"{self.url}/api"}
+        self._ready = state_dir / "ready"
         self._server = self._start_server(state_dir)
         self._workers: dict[str, GuardedProcess] = {}
         self._starts_left = dict.fromkeys(pools, _WORKER_STARTS)
@@ -141,6 +155,14 @@ class _Stack:
             self._database.keep_template()
         else:
             mark_stale_runs_crashed(f"{self.url}/api")
+        self._ready.touch()
+        if self.keep_ui:
+            print(f"UI: {self.url}", flush=True)
+
+    def start_flow(self, argv: list[str]) -> GuardedProcess:
+        """The flow process; it shares this process's terminal."""
+        env = {**self.env, FLOW_PROCESS_MARKER: "1", _READY_FILE: str(self._ready)}
+        return GuardedProcess([sys.executable, *argv], env, log_path=None)
 
     def watch(self) -> None:
         """Start every worker that does not run. Raises ChildError if the server ended or a worker keeps ending."""
@@ -172,13 +194,13 @@ class _Stack:
             process.stop()
 
 
-def _run(stack: _Stack, argv: list[str], signals: _Signals) -> int:
-    stack.wait_until_ready()
-    if stack.keep_ui:
-        print(f"UI: {stack.url}", flush=True)
-    env = {**stack.env, FLOW_PROCESS_MARKER: "1"}
-    flow = GuardedProcess([sys.executable, *argv], env, log_path=None)
+def _run(stack: _Stack, argv: list[str], signals: _Signals, early_flow: bool) -> int:
+    if not early_flow:
+        stack.wait_until_ready()
+    flow = stack.start_flow(argv)
     try:
+        if early_flow:
+            stack.wait_until_ready()
         signals.recording = True
         code = _wait_for_flow(flow, stack, signals)
     finally:
