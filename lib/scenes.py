@@ -13,7 +13,7 @@ import numpy as np
 SceneKind = Literal["static", "pan", "zoom", "parallax"]
 OVERSAMPLING = 2
 REFERENCE_WIDTH = 432  # motions and object sizes below are in pixels of a frame this wide
-STATIC_NOISE = 0.5  # gray levels; without it the static scene would be solved by copying any frame
+SENSOR_NOISE = 0.5  # gray levels; without it the static scene would be solved by copying any frame
 NEAR_DEPTH_RATIO = 1.5  # how much faster the near layer of the parallax scene moves
 
 
@@ -34,7 +34,7 @@ class SceneOptions:
     speed: float = 1.0  # factor on the camera's motion; 20 gives about 50 px a frame in "pan"
     exposure_drift: float = 0.0  # relative gain reached at the last frame, e.g. 0.3 = 30 % brighter
     object_follows_scene: bool = False  # the object stands still in the scene: what is behind it is never seen
-    noise: float | None = None  # sensor noise in gray levels, the same in frames and clean plate; None = per kind
+    noise: float = SENSOR_NOISE  # gray levels, the same in frames and clean plate
 
 
 def render_scene(
@@ -59,8 +59,7 @@ def render_scene(
     for start, stop, place in ((0, cut, 0), (cut, frames, 1)):
         if start < stop:
             _render_place(clean[start:stop], kind, poses[start:stop], np.random.default_rng((seed, place)))
-    noise = options.noise if options.noise is not None else (STATIC_NOISE if kind == "static" else 0.0)
-    _degrade(clean, noise, options.exposure_drift, np.random.default_rng((seed, 2)))
+    _degrade(clean, options.noise, options.exposure_drift, np.random.default_rng((seed, 2)))
     pictures, masks = _draw_object(clean, poses if options.object_follows_scene else None, seed)
     return Scene(pictures, masks, clean)
 
@@ -135,19 +134,19 @@ def _textured_canvas(size: tuple[int, int], unit: float, rng: np.random.Generato
     height, width = size
     tint = rng.uniform(-1, 1, 3)
     hue = _pink_noise(size, 1.9, rng)[..., None]
-    canvas = 118 + 27 * _pink_noise(size, 1.5, rng)[..., None] + 20 * tint + 12 * hue * np.roll(tint, 1)
+    canvas = 118 + 22 * _pink_noise(size, 1.5, rng)[..., None] + 20 * tint + 12 * hue * np.roll(tint, 1)
     canvas = np.ascontiguousarray(canvas, np.float32)
     for _ in range(int(height * width / (unit * unit) / 420)):
         _draw_shape(canvas, unit, rng)
-    canvas += 6 * _pink_noise(size, 0.8, rng)[..., None]
+    canvas += 4.5 * _pink_noise(size, 0.8, rng)[..., None]
     return np.clip(cv2.GaussianBlur(canvas, (0, 0), 0.75 * unit), 4, 250)
 
 
 def _draw_shape(canvas: np.ndarray, unit: float, rng: np.random.Generator) -> None:
     height, width = canvas.shape[:2]
     centre = (int(rng.integers(width)), int(rng.integers(height)))
-    contrast = rng.uniform(8, 38) * rng.choice((-1, 1))
-    colour = tuple(float(value) for value in canvas[centre[1], centre[0]] + contrast + rng.uniform(-14, 14, 3))
+    contrast = rng.uniform(7, 28) * rng.choice((-1, 1))
+    colour = tuple(float(value) for value in canvas[centre[1], centre[0]] + contrast + rng.uniform(-11, 11, 3))
     reach = unit * rng.uniform(4, 22)
     choice = rng.integers(3)
     if choice == 0:

@@ -8,8 +8,6 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-NEGATIVE_PROMPT = "blurry, flickering, distorted, artifacts, text, watermark, low quality"
-
 
 class SettingsGroup(BaseModel):
     """A frozen section of the settings; unknown names are errors."""
@@ -35,7 +33,9 @@ class CaptionEnvironment(SettingsGroup):
     caption_env: str | None = Field(
         None, description="conda env name, venv folder or interpreter; default .venv-caption, else this environment"
     )
-    caption_backend: Literal["palette"] = Field("palette", description="what writes the sentence; palette needs no weights")
+    caption_backend: Literal["palette"] = Field(
+        "palette", description="what writes the sentence; palette needs no weights"
+    )
     caption_timeout: float = Field(3600.0, gt=0, description="seconds after which a caption batch is given up")
 
 
@@ -45,15 +45,24 @@ class Prompts(SettingsGroup):
     prompt_cache_dir: Path | None = Field(None, description="folder of <name>.yaml; default <output_dir>/prompt_cache")
     frame_strategy: Literal["middle", "multi_sample"] = Field("middle", description="which frames the captioner sees")
     num_sample_frames: int = Field(3, ge=1, description="frames for multi_sample")
-    caption_source: Literal["coarse", "original"] = Field("coarse", description="caption the phase-1 result or the source")
+    caption_source: Literal["coarse", "original"] = Field(
+        "coarse", description="caption the phase-1 result or the source"
+    )
     n_prompt: str | None = Field(None, description="negative prompt; overrides the YAML's")
     text_guidance_scale: float | None = Field(None, ge=0, description="text guidance; overrides the YAML's (else 2.0)")
+
+
+class Engine(SettingsGroup):
+    """Which engine removes the object, and where its parts are."""
+
+    engine: Literal["propagation"] = Field(
+        "propagation", description="what fills the hole; propagation needs no weights"
+    )
 
 
 class PhaseControl(SettingsGroup):
     """What is run again and what is left as it is."""
 
-    engine: Literal["propagation"] = Field("propagation", description="what fills the hole")
     skip_phase1_if_exists: bool = Field(False, description="keep any phase-1 result that is there, whoever made it")
     skip_phase3_if_exists: bool = Field(False, description="keep any final result that is there, whoever made it")
     force_recaption: bool = Field(False, description="write all captions again, edited ones too (kept as .bak)")
@@ -77,7 +86,9 @@ class Processing(SettingsGroup):
     width: int = Field(-1, description="processing width, -1 = the source's")
     max_img_size: int = Field(1280, ge=64, description="a longer side is processed smaller, the hole scaled up again")
     mask_dilation_iter: int = Field(4, ge=0, le=100, description="pixels by which the mask grows (3x3, so many times)")
-    mask_threshold: int | None = Field(None, ge=0, le=254, description="mask values above are object; default by format")
+    mask_threshold: int | None = Field(
+        None, ge=0, le=254, description="mask values above are object; default by format"
+    )
     object_ids: tuple[int, ...] = Field((), description="remove only these objects of the annotation, as 1,3")
     feather: int = Field(3, ge=0, le=64, description="pixels over which the result fades into the source")
     seed: int = Field(42, ge=0, description="seed of everything random")
@@ -120,6 +131,7 @@ class AutoRefineSettings(SettingsGroup):
     caption_environment: CaptionEnvironment = CaptionEnvironment()
     prompts: Prompts = Prompts()
     phase_control: PhaseControl = PhaseControl()
+    engine: Engine = Engine()
     phase1_speed: Phase1Speed = Phase1Speed()
     processing: Processing = Processing()
     anchor: Anchor = Anchor()

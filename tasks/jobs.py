@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict
 
 from lib.records import canonical_hash
-from lib.settings import Anchor, Processing
+from lib.settings import Anchor, Engine, Processing
 from lib.video.datasets import Video
 
 
@@ -38,12 +38,12 @@ class RemovalJob(Job):
 
     video_fingerprint: str
     mask_fingerprint: str
-    engine: str
-    engine_fingerprint: dict[str, str]
+    engine: Engine
+    engine_fingerprint: dict[str, str]  # stands for `engine` in the key: content, not paths
     processing: Processing
 
     def identity(self) -> dict[str, Any]:
-        return self.model_dump(mode="json", exclude={"video", "output_dir"})
+        return self.model_dump(mode="json", exclude={"video", "output_dir", "engine"})
 
 
 class CoarseJob(RemovalJob):
@@ -86,6 +86,7 @@ class CaptionJob(Job):
     source_path: Path
     mask_fingerprint: str
     prompt_file: Path
+    captioner_backend: str
     captioner_fingerprint: dict[str, str]
     frame_strategy: str
     num_sample_frames: int
@@ -111,7 +112,7 @@ class ComparisonJob(Job):
 
     processing: Processing
     fps: int
-    engine: str
+    engine_name: str
     coarse_key: str
     refine_key: str
     coarse_path: Path

@@ -47,12 +47,25 @@ class RemovalResult:
 
 
 class Remover(Protocol):
-    """One engine. Making it loads its models; `remove` may then be called for any number of clips."""
+    """One engine. Making it is cheap: models load with the first `remove`, which serves any number of clips."""
 
     name: str  # also the name of its result file: <name>.mp4
+    size_multiple: int  # height and width that it is given are multiples of this
+
+    def check(self) -> None:
+        """See that everything is there before any work starts.
+
+        Raises:
+            InputError: what is missing, and how to get it.
+        """
+        ...
 
     def fingerprint(self) -> dict[str, str]:
-        """Everything besides the request that decides the result: code version, weight fingerprints."""
+        """Everything besides the request that decides the result: name, code version, options, weight fingerprints."""
+        ...
+
+    def suggested_workers(self) -> int:
+        """How many clips this machine should work on at a time, one process each."""
         ...
 
     def remove(self, request: RemovalRequest) -> RemovalResult:

@@ -1,5 +1,6 @@
 """The engine that needs no weights, behind the `Remover` interface."""
 
+import os
 import time
 
 import cv2
@@ -7,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from lib.anchor.base import AnchorInpainter
+from lib.memory import available_bytes
 from lib.propagation.anchor_fill import Inpaint, paint_with_telea
 from lib.propagation.engine import CODE_VERSION, Propagation, propagate
 from lib.propagation.settings import PropagationSettings
@@ -14,16 +16,27 @@ from lib.removers.base import RemovalRequest, RemovalResult
 
 COARSE_PASSES = 1
 REFINE_PASSES = 2
+BYTES_PER_WORKER = 4 * 2**30  # what 300 frames of 1920x1080 take
 
 
 class PropagationRemover:
     """Takes what the object hides from frames that show it. Prompt and seed matter only to the request's anchor."""
 
     name = "propagation"
+    size_multiple = 1
 
     def __init__(self, settings: PropagationSettings | None = None) -> None:
         """settings: `passes` is set by the request: one without an anchor (coarse), two with one (refine)."""
         self._settings = settings or PropagationSettings()
+
+    def check(self) -> None:
+        """Nothing can be missing: it has no weights."""
+
+    def suggested_workers(self) -> int:
+        """A process a core, as far as memory goes."""
+        available = available_bytes()
+        fitting = available // BYTES_PER_WORKER if available else 1
+        return max(1, min(os.cpu_count() or 1, fitting))
 
     def fingerprint(self) -> dict[str, str]:
         return {

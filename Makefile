@@ -1,0 +1,36 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CAPTION_VENV := .venv-caption
+DEMO_DIR ?= demo_output
+
+.PHONY: demo test lint install caption-env clean
+
+demo: $(VENV)/installed
+	$(BIN)/python flows/demo.py --output_dir $(DEMO_DIR)
+
+test: $(VENV)/installed
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/installed
+	$(BIN)/python -m pytest tests/test_lint.py
+
+install: $(VENV)/installed
+
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+# The captioner's own environment; flows find it by themselves.
+caption-env: $(CAPTION_VENV)/installed
+
+$(CAPTION_VENV)/installed: deployments/caption-env/requirements.txt
+	$(PYTHON) -m venv $(CAPTION_VENV)
+	$(CAPTION_VENV)/bin/python -m pip install --quiet --requirement $<
+	touch $@
+
+clean:
+	rm -rf $(VENV) $(CAPTION_VENV) $(DEMO_DIR) build *.egg-info

@@ -1,0 +1,3 @@
+"""Pools, limits, environments and services around the flows."""
+
+CAPTION_POOL = "caption-pool"

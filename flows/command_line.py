@@ -1,0 +1,137 @@
+"""The command line: flags from the settings models, values from a config file, flags first.
+
+Nothing here imports prefect: the launcher must be able to start a server before that.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import tyro
+import yaml
+from pydantic import BaseModel, Field, ValidationError
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
+
+from lib.errors import InputError
+from lib.settings import AutoRefineSettings, fields_by_name
+
+EXIT_USAGE = 2
+
+
+class RunOptions(BaseModel):
+    """How this one call behaves."""
+
+    config: Path | None = Field(None, description="YAML file with any of these flags by name; flags given here win")
+    plan: bool = Field(False, description="only print what would be done for each video and phase")
+    keep_ui: bool = Field(False, description="serve Prefect's UI, also after the run, until Ctrl-C")
+
+
+class CommandLine(AutoRefineSettings):
+    """Remove objects from videos: coarse removal, a caption of the background, refined removal."""
+
+    run: RunOptions = RunOptions()
+
+
+_registry = ConstructorRegistry()
+
+
+@_registry.primitive_rule
+def _comma_separated(type_info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
+    """Tuples are one word on the command line, as in `--object_ids 1,3`."""
+    converters: dict[Any, Callable[[str], Any]] = {tuple[int, ...]: int, tuple[str, ...]: str}
+    if type_info.type not in converters:
+        return None
+    convert = converters[type_info.type]
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="A,B,…",
+        instance_from_str=lambda words: tuple(convert(part.strip()) for part in words[0].split(",") if part.strip()),
+        is_instance=lambda value: isinstance(value, tuple),
+        str_from_instance=lambda value: [",".join(map(str, value))],
+    )
+
+
+def parse(argv: Sequence[str]) -> tuple[AutoRefineSettings, RunOptions]:
+    """Settings from flags and, below them, from the file of `--config`; paths made absolute.
+
+    Raises:
+        InputError: the config file or a value is unusable.
+        SystemExit: `--help`, or flags that do not exist (code 2).
+    """
+    config = _config_path(argv)
+    defaults = _defaults(_read_config(config) if config else {})
+    markers = (tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff, tyro.conf.DisallowNone)
+    with _registry:
+        line = tyro.cli(CommandLine, args=list(argv), default=defaults, config=markers, use_underscores=True)
+    values = {name: getattr(line, name).model_dump() for name in AutoRefineSettings.model_fields}
+    try:
+        settings = AutoRefineSettings.model_validate(values).with_absolute_paths()
+    except ValidationError as error:
+        raise InputError(_explain(error)) from None
+    return settings, line.run
+
+
+def _config_path(argv: Sequence[str]) -> Path | None:
+    """The value of --config, which must be known before the flags can be built."""
+    for word, following in zip(argv, [*argv[1:], ""], strict=True):
+        if word == "--config":
+            return Path(following)
+        if word.startswith("--config="):
+            return Path(word.removeprefix("--config="))
+    return None
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(
+            f"{path}: cannot be read as a config file ({error}); expected YAML like 'video_root: …'"
+        ) from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: found a {type(content).__name__}; expected flags by name, like 'video_root: …'")
+    known = fields_by_name(CommandLine)
+    if unknown := sorted(str(name) for name in content if str(name).replace("-", "_") not in known):
+        raise InputError(f"{path}: unknown names {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+    return {str(name).replace("-", "_"): _listed(value) for name, value in content.items()}
+
+
+def _listed(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _defaults(config: dict[str, Any]) -> CommandLine:
+    """The models with the config file's values as defaults. What has no default at all stays required."""
+    groups = {}
+    for group, info in CommandLine.model_fields.items():
+        model: type[BaseModel] = info.annotation  # type: ignore[assignment]
+        given = {name: config[name] for name in model.model_fields if name in config}
+        groups[group] = _group_defaults(model, given)
+    return CommandLine.model_construct(**groups)
+
+
+def _group_defaults(model: type[BaseModel], given: dict[str, Any]) -> BaseModel:
+    required = [name for name, field in model.model_fields.items() if field.is_required() and name not in given]
+    try:
+        checked = model.model_validate({**dict.fromkeys(required, "."), **given})
+    except ValidationError as error:
+        raise InputError(_explain(error)) from None
+    values = {name: getattr(checked, name) for name in model.model_fields}
+    return model.model_construct(**{**values, **dict.fromkeys(required, tyro.MISSING)})
+
+
+def _explain(error: ValidationError) -> str:
+    """Pydantic's findings in one line each, by flag."""
+    lines = []
+    for found in error.errors(include_url=False):
+        flag = f"--{found['loc'][-1]}: " if found["loc"] else ""
+        value = "" if isinstance(found["input"], dict) else f" (found {found['input']!r})"
+        lines.append(f"{flag}{found['msg'].removeprefix('Value error, ')}{value}")
+    return "\n".join(lines)
+
+
+def complain(error: Exception) -> int:
+    """Print a user's error; the exit code for it."""
+    print(f"auto-refine: {error}", file=sys.stderr)
+    return EXIT_USAGE

@@ -1,0 +1,181 @@
+"""Runs one phase over many videos in a pool of processes; one video's failure, even its process's death, is its own.
+
+A killed process breaks the whole pool. Its mark on disk tells which video it was working on: that one's death is
+counted, and everything unfinished goes into a new pool.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+from prefect import Task, flow
+from prefect.client.orchestration import get_client
+from prefect.client.schemas import State
+from prefect.futures import PrefectFuture, as_completed
+from prefect.logging import get_run_logger
+from prefect.states import Completed, Crashed, Failed
+from prefect.task_runners import ProcessPoolTaskRunner, ThreadPoolTaskRunner
+
+from lib.records import PhaseRecord, Status
+from lib.runtime.running import forget_running, running_names
+from lib.runtime.slots import init_worker
+from tasks.caching import find_record
+from tasks.jobs import Job
+from tasks.removal import running_dir
+
+_MAX_DEATHS = 2
+_pool_work: ContextVar[Callable[[], State[Any]]] = ContextVar("pool_work")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one phase of one video ended."""
+
+    status: Status
+    record: PhaseRecord | None = None
+    reason: str = ""
+
+    @property
+    def succeeded(self) -> bool:
+        return self.status in ("done", "cached")
+
+
+Watcher = Callable[[Job, Outcome], None]  # told of each video as soon as it is through
+
+
+@dataclass(frozen=True)
+class PhaseRunner:
+    """How phases run: how many videos at a time, and where processes say what they are working on."""
+
+    state_dir: Path
+    workers: int
+    watch: Watcher
+
+    def run(self, name: str, task: Task[..., Any], jobs: Sequence[Job]) -> dict[str, Outcome]:
+        """Run the bound task for every job, in as many pools as it takes; an outcome for each video name."""
+        phase = _Phase(name, self)
+        waiting = list(jobs)
+        while waiting:
+            waiting = phase.run_pool(task, waiting)
+        return phase.outcomes
+
+
+@dataclass
+class _Phase:
+    """The state of one phase while pools come and go."""
+
+    name: str
+    runner: PhaseRunner
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    deaths: Counter[str] = field(default_factory=Counter)
+
+    def run_pool(self, task: Task[..., Any], jobs: Sequence[Job]) -> list[Job]:
+        """One pool from start to end; returns the jobs that have to run again because a process was killed."""
+        lost: list[Job] = []
+        misses = sum(find_record(job)[0] is None for job in jobs)
+        pool = self._process_pool(min(self.runner.workers, misses)) if misses else ThreadPoolTaskRunner(max_workers=4)
+
+        for name in running_names(self._marks):
+            forget_running(self._marks, name)
+        token = _pool_work.set(lambda: self._run_jobs(task, jobs, lost))
+        try:
+            named = pool_run.with_options(name=self.name, flow_run_name=f"{self.name} x{len(jobs)}", task_runner=pool)
+            state = named([job.video.name for job in jobs], return_state=True)
+        finally:
+            _pool_work.reset(token)
+        for job in jobs:
+            if job.video.name not in self.outcomes and job not in lost:
+                self._note(job, Outcome("failed", reason=f"the {self.name} pool failed: {state.message}"))
+        return self._after_deaths(lost)
+
+    def _run_jobs(self, task: Task[..., Any], jobs: Sequence[Job], lost: list[Job]) -> State[Any]:
+        futures = {task.submit(job): job for job in jobs}
+        for future in as_completed(list(futures)):
+            if not self._settle(future, futures[future]):
+                lost.append(futures[future])
+        failed = [job.video.name for job in jobs if (end := self.outcomes.get(job.video.name)) and not end.succeeded]
+        if lost or failed:
+            return Failed(message=_describe(failed, [job.video.name for job in lost], len(jobs)))
+        return Completed(message=f"{len(jobs)} videos")
+
+    @property
+    def _marks(self) -> Path:
+        return running_dir(self.runner.state_dir, self.name)
+
+    def _process_pool(self, workers: int) -> ProcessPoolTaskRunner:
+        threads = max(1, (os.cpu_count() or 1) // workers)
+        return ProcessPoolTaskRunner(
+            max_workers=workers,
+            initializer=init_pool_process,
+            initargs=(self.runner.state_dir / "slots", workers, threads),
+        )
+
+    def _settle(self, future: PrefectFuture[Any], job: Job) -> bool:
+        """Note how the job ended; False if its process is gone."""
+        try:
+            future.wait()
+        except BrokenProcessPool:
+            _mark_crashed(future)
+            return False
+        self._note(job, outcome_of(future.state))
+        return True
+
+    def _note(self, job: Job, outcome: Outcome) -> None:
+        self.outcomes[job.video.name] = outcome
+        self.runner.watch(job, outcome)
+
+    def _after_deaths(self, lost: Sequence[Job]) -> list[Job]:
+        """Count the deaths; a video that has used up its lives fails, the other lost ones run again."""
+        if not lost:
+            return []
+        killed = running_names(self._marks)
+        self.deaths.update(killed)
+        hopeless = [job for job in lost if self.deaths[job.video.name] >= _MAX_DEATHS]
+        for job in hopeless:
+            reason = f"the process that worked on it was killed {_MAX_DEATHS} times (out of memory?)"
+            self._note(job, Outcome("failed", reason=reason))
+        get_run_logger().warning("%s: a process was killed while it worked on %s", self.name, ", ".join(killed) or "?")
+        return [job for job in lost if job not in hopeless]
+
+
+@flow(persist_result=False)
+def pool_run(videos: list[str]) -> State[Any]:  # noqa: ARG001 (shown in the UI)
+    """The subflow of one pool."""
+    return _do_pool_work()
+
+
+def _do_pool_work() -> State[Any]:
+    """Outside the flow's own function: that travels to the pool's processes with everything it refers to."""
+    return _pool_work.get()()
+
+
+def init_pool_process(slot_dir: Path, workers: int, threads: int) -> None:
+    """Runs once in each pool process: take a slot, end with the parent, share the cores."""
+    init_worker(workers, slot_dir)
+    cv2.setNumThreads(threads)
+
+
+def outcome_of(state: State[Any]) -> Outcome:
+    """A final task state as an outcome."""
+    if state.is_completed():
+        return Outcome("cached" if state.name == "Cached" else "done", state.result())
+    error = state.result(raise_on_failure=False)
+    reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+    return Outcome("failed", reason=reason or state.message or state.name or "unknown")
+
+
+def _mark_crashed(future: PrefectFuture[Any]) -> None:
+    crashed = Crashed(message="the process that ran this task was killed")
+    with get_client(sync_client=True) as client:
+        client.set_task_run_state(future.task_run_id, crashed, force=True)
+
+
+def _describe(failed: Sequence[str], lost: Sequence[str], count: int) -> str:
+    parts = [f"{len(failed)} of {count} videos failed: {', '.join(failed)}"] if failed else []
+    return "; ".join(parts + ([f"lost with a killed process: {', '.join(lost)}"] if lost else []))

@@ -1,0 +1,123 @@
+"""What the next run would do for each video and phase, found out without starting anything."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from flows.batch import Batch, Fingerprints, adopted_key, check_readiness, find_videos, fingerprint_inputs
+from lib.errors import InputError
+from lib.settings import AutoRefineSettings
+from lib.video.datasets import Video
+from tasks.caching import find_record
+from tasks.jobs import CaptionJob, CoarseJob, Job, RefineJob
+
+PlanState = Literal["cached", "to do", "blocked"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One phase of one video. `uncertain`: it is to do only if the caption turns out different from before."""
+
+    video: str
+    phase: str
+    state: PlanState
+    why: str = ""
+    uncertain: bool = False
+
+
+def make_plan(settings: AutoRefineSettings) -> list[Step]:
+    """The steps of the next run with these settings, videos in order, phases in order.
+
+    Raises:
+        InputError: the run could not even start.
+    """
+    planner = _Planner(settings)
+    check_readiness(planner.batch)
+    scan = find_videos(settings)
+    fingerprints = fingerprint_inputs(scan.videos)
+    steps = [Step(item.name, "scan", "blocked", item.reason) for item in scan.unmatched]
+    for video in scan.videos:
+        found = fingerprints[video.name]
+        steps += (
+            [Step(video.name, "scan", "blocked", str(found))]
+            if isinstance(found, InputError)
+            else planner.steps(video, found)
+        )
+    return sorted(steps, key=lambda step: step.video)
+
+
+def plan_text(steps: list[Step]) -> str:
+    """The plan as a table, with counts below."""
+    width = max((len(step.video) for step in steps), default=0)
+    lines = [f"{step.video:<{width}}  {step.phase:<10}  {step.state:<7}  {step.why}".rstrip() for step in steps]
+    counts = [f"{sum(step.state == state for step in steps)} {state}" for state in ("cached", "to do", "blocked")]
+    return "\n".join([*lines, ", ".join(counts)])
+
+
+class _Planner:
+    def __init__(self, settings: AutoRefineSettings) -> None:
+        self.settings = settings
+        self.batch = Batch(settings)
+
+    def steps(self, video: Video, fingerprints: Fingerprints) -> list[Step]:
+        control = self.settings.phase_control
+        coarse_job, coarse_key = self.batch.coarse(video, fingerprints), ""
+        steps = []
+        if self.batch.needs_coarse:
+            step, coarse_key = self._removal(coarse_job, self.batch.coarse_path, control.skip_phase1_if_exists)
+            steps.append(step)
+        caption_job = self.batch.caption(coarse_job, coarse_key)
+        caption_step = self._caption(caption_job)
+        refine_step, refine_key, refine_job = self._refine(coarse_job, caption_job, caption_step)
+        steps += [caption_step, refine_step]
+        if self.settings.products.save_comparison:
+            steps.append(self._comparison(coarse_job, coarse_key, refine_job, refine_key, refine_step))
+        return steps
+
+    def _removal(
+        self, job: CoarseJob | RefineJob, path_of: Callable[[CoarseJob | RefineJob], Path], keep: bool
+    ) -> tuple[Step, str]:
+        step = _looked_up(job)
+        if step.state == "to do" and keep and path_of(job).is_file():
+            return Step(step.video, step.phase, "cached", f"{path_of(job)} is there and is kept"), adopted_key(
+                path_of(job)
+            )
+        return step, job.cache_key
+
+    def _caption(self, job: CaptionJob) -> Step:
+        if self.settings.phase_control.force_recaption:
+            return Step(job.video.name, job.phase, "to do", "--force_recaption")
+        if job.edited_sha256 and find_record(job)[0] is None:
+            return Step(job.video.name, job.phase, "to do", f"check {job.prompt_file}, which a person wrote or edited")
+        return _looked_up(job)
+
+    def _refine(self, coarse: CoarseJob, caption: CaptionJob, caption_step: Step) -> tuple[Step, str, RefineJob | None]:
+        video = coarse.video.name
+        control = self.settings.phase_control
+        rewritten = caption_step.state == "to do" and not caption.edited_sha256
+        try:
+            job = self.batch.refine(coarse)
+        except InputError as error:
+            if rewritten:
+                return Step(video, RefineJob.phase, "to do", "waits for its caption", uncertain=True), "", None
+            return Step(video, RefineJob.phase, "blocked", str(error)), "", None
+        if control.force_refine:
+            return Step(video, job.phase, "to do", "--force_refine"), job.cache_key, job
+        step, key = self._removal(job, self.batch.refined_path, control.skip_phase3_if_exists)  # type: ignore[arg-type]
+        if rewritten:
+            step = Step(video, job.phase, step.state, "unless its new caption differs", uncertain=True)
+        return step, key, job
+
+    def _comparison(
+        self, coarse: CoarseJob, coarse_key: str, refine: RefineJob | None, refine_key: str, refine_step: Step
+    ) -> Step:
+        if refine is None or refine_step.state == "blocked":
+            state: PlanState = "blocked" if refine_step.state == "blocked" else "to do"
+            return Step(coarse.video.name, "comparison", state, "waits for the refined video", refine_step.uncertain)
+        return _looked_up(self.batch.comparison(coarse, coarse_key, refine, refine_key))
+
+
+def _looked_up(job: Job) -> Step:
+    record, why = find_record(job)
+    return Step(job.video.name, job.phase, "cached" if record else "to do", why)

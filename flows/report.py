@@ -1,0 +1,117 @@
+"""What a run says at its end: summary.json, a table in Prefect's UI, a table on the terminal."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from lib.provenance import software_versions, write_json
+from lib.records import Status
+from lib.settings import AutoRefineSettings
+
+SUMMARY_FILE = "summary.json"
+
+
+class PhaseSummary(BaseModel):
+    """How one phase of one video ended."""
+
+    model_config = ConfigDict(frozen=True)
+
+    phase: str
+    status: Status
+    reason: str = ""
+    seconds: float = 0.0
+    paths: tuple[str, ...] = ()  # relative to the output directory
+    notes: tuple[str, ...] = ()
+
+
+class VideoSummary(BaseModel):
+    """One row of summary.json. `phase` is the last one that ran, or the one that failed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    status: Status
+    phase: str = ""
+    reason: str = ""
+    paths: tuple[str, ...] = ()
+    seconds: float = 0.0
+    metrics: dict[str, float] = {}
+    prompt: str = ""
+    phases: tuple[PhaseSummary, ...] = ()
+
+
+class Summary(BaseModel):
+    """The content of summary.json."""
+
+    schema_version: int = 1
+    finished_at: str
+    seconds: float
+    flow_run: str
+    counts: dict[str, int]
+    videos: tuple[VideoSummary, ...]
+    settings: AutoRefineSettings
+    versions: dict[str, str]
+
+    def names(self, status: Status) -> list[str]:
+        return [video.name for video in self.videos if video.status == status]
+
+
+def summarise_video(name: str, phases: Sequence[PhaseSummary], prompt: str = "") -> VideoSummary:
+    """Failed if a phase failed, cached if all were, else done."""
+    last = next((phase for phase in phases if phase.status in ("failed", "skipped")), phases[-1])
+    status: Status = last.status if last.status in ("failed", "skipped") else "done"
+    if status == "done" and all(phase.status == "cached" for phase in phases):
+        status = "cached"
+    return VideoSummary(
+        name=name,
+        status=status,
+        phase=last.phase,
+        reason=last.reason,
+        paths=tuple(path for phase in phases for path in phase.paths),
+        seconds=round(sum(phase.seconds for phase in phases if phase.status == "done"), 3),
+        prompt=prompt,
+        phases=tuple(phases),
+    )
+
+
+def summarise(videos: Iterable[VideoSummary], settings: AutoRefineSettings, seconds: float, flow_run: str) -> Summary:
+    rows = tuple(sorted(videos, key=lambda video: video.name))
+    counts = {status: sum(row.status == status for row in rows) for status in ("done", "cached", "failed", "skipped")}
+    return Summary(
+        finished_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        seconds=round(seconds, 1),
+        flow_run=flow_run,
+        counts=counts,
+        videos=rows,
+        settings=settings,
+        versions=software_versions(),
+    )
+
+
+def write_summary(summary: Summary, output_dir: Path) -> Path:
+    return write_json(output_dir / SUMMARY_FILE, summary.model_dump(mode="json"))
+
+
+def table_rows(summary: Summary) -> list[dict[str, str]]:
+    """One row a video, for the artifact in the UI."""
+    return [
+        {
+            "video": video.name,
+            "status": video.status,
+            "phase": video.phase,
+            "reason": video.reason,
+            "seconds": f"{video.seconds:.1f}",
+            "prompt": video.prompt,
+        }
+        for video in summary.videos
+    ]
+
+
+def text_table(summary: Summary) -> str:
+    """The same for the terminal: a line a video, the reason behind it."""
+    width = max((len(video.name) for video in summary.videos), default=0)
+    lines = [f"  {v.name:<{width}}  {v.status:<7}  {v.phase}: {v.reason}".rstrip(": ") for v in summary.videos]
+    counts = ", ".join(f"{count} {status}" for status, count in summary.counts.items() if count)
+    return "\n".join([*lines, f"{counts or 'no videos'} in {summary.seconds:.0f} s"])

@@ -1,0 +1,175 @@
+"""One removal from files to files: read, size, remove, compose, write. The same for every engine and phase."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from lib.anchor.base import AnchorInpainter
+from lib.memory import check_memory
+from lib.removers.base import RemovalRequest, RemovalResult, Remover, ignore_progress
+from lib.settings import Processing
+from lib.video.clip import frame_names, probe_clip, read_clip
+from lib.video.compose import compose
+from lib.video.datasets import Video
+from lib.video.masks import dilate, read_masks
+from lib.video.sizes import crop_back, fit_longer_side, pad_to_multiple, processing_size, resize_frames, resize_masks
+from lib.video.writer import write_clip, write_lossless
+
+ANCHOR_FILE = "anchor_frame.png"
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """What phase 3 adds to a plain removal."""
+
+    anchor: AnchorInpainter
+    anchor_frame_idx: int = 0
+    prompt: str = ""
+    n_prompt: str = ""
+
+
+@dataclass
+class RemovalOutcome:
+    """Files that were written, and what is worth knowing about the making."""
+
+    paths: list[Path] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    facts: dict[str, float | int | str] = field(default_factory=dict)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.seconds[stage] = round(time.perf_counter() - start, 3)
+
+
+@dataclass(frozen=True)
+class _Source:
+    frames: np.ndarray  # (T, H, W, 3) uint8 RGB at the result's size
+    masks: np.ndarray  # (T, h, w) bool, dilated, at processing size
+    fps: Fraction
+
+
+def remove_from_clip(
+    video: Video,
+    folder: Path,
+    remover: Remover,
+    processing: Processing,
+    guidance: Guidance | None = None,
+    *,
+    lossless: bool = False,
+    report: Callable[[float], None] = ignore_progress,
+) -> RemovalOutcome:
+    """Remove the masked object from one video and write `<folder>/<engine>.mp4` (and the anchor picture).
+
+    The result has the source's size unless `processing` says otherwise, its frame rate and its sound.
+
+    Raises:
+        InputError: the video or its masks cannot be used, or the clip does not fit into memory.
+    """
+    outcome = RemovalOutcome()
+    with outcome.timed("read"):
+        source = _read_source(video, processing, outcome)
+    with outcome.timed("remove"):
+        result = _remove(source, video.name, remover, processing, guidance, report)
+    with outcome.timed("write"):
+        _write(video, folder, remover.name, source, result, processing.feather, lossless, outcome)
+    outcome.seconds |= {f"remove.{stage}": round(value, 3) for stage, value in result.seconds.items()}
+    outcome.facts |= result.facts
+    return outcome
+
+
+def _read_source(video: Video, processing: Processing, outcome: RemovalOutcome) -> _Source:
+    check_memory(probe_clip(video.video_path), processing)
+    clip = read_clip(video.video_path, processing.video_length)
+    track = read_masks(
+        video.mask_path,
+        len(clip.frames),
+        clip.size,
+        threshold=processing.mask_threshold,
+        object_ids=processing.object_ids,
+        frame_names=frame_names(video.video_path),
+    )
+    outcome.notes += track.notes
+    result_size = processing_size(clip.size, processing.height, processing.width)
+    work_size = fit_longer_side(result_size, processing.max_img_size)
+    masks = dilate(resize_masks(track.masks, work_size), processing.mask_dilation_iter)
+    outcome.facts |= {
+        "frames": len(clip.frames),
+        "height": result_size[0],
+        "width": result_size[1],
+        "processing_height": work_size[0],
+        "processing_width": work_size[1],
+        "fps": str(clip.fps),
+        "hole_share": round(float(masks.mean()), 5),
+    }
+    return _Source(resize_frames(clip.frames, result_size), masks, clip.fps)
+
+
+def _remove(
+    source: _Source,
+    name: str,
+    remover: Remover,
+    processing: Processing,
+    guidance: Guidance | None,
+    report: Callable[[float], None],
+) -> RemovalResult:
+    work_size = source.masks.shape[1:3]
+    work_frames = resize_frames(source.frames, work_size)
+    frames, masks, crop = pad_to_multiple(work_frames, source.masks, remover.size_multiple)
+    request = RemovalRequest(frames, masks, seed=processing.seed, video_name=name, report=report)
+    if guidance:
+        request = RemovalRequest(
+            frames,
+            masks,
+            anchor=guidance.anchor,
+            anchor_frame_idx=min(guidance.anchor_frame_idx, len(frames) - 1),
+            prompt=guidance.prompt,
+            n_prompt=guidance.n_prompt,
+            seed=processing.seed,
+            video_name=name,
+            report=report,
+        )
+    result = remover.remove(request)
+    result.frames = crop_back(result.frames, crop)
+    if result.anchor_frame is not None:
+        result.anchor_frame = crop_back(result.anchor_frame[None], crop)[0]
+    return result
+
+
+def _write(
+    video: Video,
+    folder: Path,
+    name: str,
+    source: _Source,
+    result: RemovalResult,
+    feather: int,
+    lossless: bool,
+    outcome: RemovalOutcome,
+) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.mp4"
+    audio = video.video_path if video.video_path.is_file() else None
+    frames = compose(source.frames, result.frames, source.masks, feather)
+    outcome.notes += write_clip(path, frames, source.fps, audio_from=audio)
+    outcome.paths.append(path)
+    if lossless:
+        path = folder / f"{name}.mkv"
+        write_lossless(path, compose(source.frames, result.frames, source.masks, feather), source.fps)
+        outcome.paths.append(path)
+    if result.anchor_frame is not None:
+        outcome.paths.append(_write_picture(folder / ANCHOR_FILE, result.anchor_frame))
+
+
+def _write_picture(path: Path, frame: np.ndarray) -> Path:
+    draft = path.with_name(f".{path.name}")
+    Image.fromarray(frame).save(draft, format="PNG")
+    draft.replace(path)
+    return path

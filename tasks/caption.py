@@ -1,0 +1,133 @@
+"""Phase 2: the batch of missing captions runs in the caption pool; each video's prompt file then becomes a record."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from prefect import task
+from prefect.logging import get_run_logger
+from prefect.runtime import task_run
+
+from deployments.caption_pool import CaptionPoolError, ensure_caption_deployment, run_caption_batch
+from lib.captioner import caption_job
+from lib.captioner.batch_folder import BatchFolder
+from lib.captioner.environment import CaptionEnv
+from lib.captioner.pictures import prepare_pictures
+from lib.captioner.schema import read_prompt_file
+from lib.errors import InputError
+from lib.records import PhaseRecord, artifacts_of
+from tasks.caching import worth_retrying
+from tasks.jobs import CaptionJob
+
+CAPTION_PICTURE = "caption_frame.png"
+End = dict[str, Any]  # {"record": …} or {"error": …}
+
+
+def _batch_run_name() -> str:
+    return f"caption x{len(task_run.parameters['jobs'])}"
+
+
+@task(name="caption batch", task_run_name=_batch_run_name, persist_result=False, cache_policy=None)
+def caption_batch(jobs: Sequence[CaptionJob], env: CaptionEnv, timeout: float, force: bool) -> dict[str, End]:
+    """Caption the videos in one flow run of the caption pool; how each ended, by name.
+
+    A process that dies costs the video it was working on; the rest of the batch runs again.
+    """
+    ensure_caption_deployment()
+    folder = jobs[0].output_dir / ".prefect" / "captions" / uuid4().hex
+    waiting, ends = _prepare(jobs, folder, force)
+    while waiting:
+        batch = BatchFolder(folder / str(len(waiting)))
+        batch.write_jobs(waiting)
+        stopped_by = _run(batch, env, f"caption x{len(waiting)}", timeout)
+        ends |= batch.ended()
+        culprit = batch.interrupted()
+        if culprit:
+            ends[culprit] = {"error": f"the caption process died while it worked on this video ({stopped_by})"}
+        remaining = [job for job in waiting if job.name not in ends]
+        if len(remaining) == len(waiting):
+            ends |= {job.name: {"error": f"not captioned: {stopped_by}"} for job in remaining}
+            break
+        waiting = remaining
+    return ends
+
+
+def _prepare(
+    jobs: Sequence[CaptionJob], folder: Path, force: bool
+) -> tuple[list[caption_job.CaptionJob], dict[str, End]]:
+    """Decode and gray the frames here, so that the caption environment needs no video library."""
+    prepared: list[caption_job.CaptionJob] = []
+    ends: dict[str, End] = {}
+    for index, job in enumerate(jobs):
+        try:
+            prepared.append(prepare_pictures(_plain_job(job, force), folder / "pictures" / str(index)))
+        except InputError as error:
+            ends[job.video.name] = {"error": str(error)}
+    return prepared, ends
+
+
+def _plain_job(job: CaptionJob, force: bool) -> caption_job.CaptionJob:
+    """The job as the caption environment knows it: strings and numbers only."""
+    return caption_job.CaptionJob(
+        name=job.video.name,
+        video_path=str(job.source_path),
+        mask_path=str(job.video.mask_path),
+        output_yaml=str(job.prompt_file),
+        frame_strategy=job.frame_strategy,
+        num_sample_frames=job.num_sample_frames,
+        video_length=job.video_length,
+        mask_dilation_iter=job.mask_dilation_iter,
+        mask_threshold=job.mask_threshold,
+        object_ids=job.object_ids,
+        n_prompt=job.n_prompt,
+        text_guidance_scale=job.text_guidance_scale,
+        backend=job.captioner_backend,
+        force=force,
+        replace=True,
+    )
+
+
+def _run(batch: BatchFolder, env: CaptionEnv, name: str, timeout: float) -> str:
+    """Run the batch; in words, how it ended."""
+    try:
+        run = run_caption_batch(batch.path, env, name, timeout)
+    except CaptionPoolError as error:
+        get_run_logger().error("%s", error)
+        return str(error)
+    return f"caption run {run.name} ended {run.state.name if run.state else 'without a state'}"
+
+
+@task(
+    name="caption",
+    task_run_name="caption-{job.video.name}",
+    persist_result=True,
+    result_serializer="json",
+    retry_condition_fn=worth_retrying,
+)
+def caption(job: CaptionJob, end: End | None = None) -> PhaseRecord:
+    """Check the prompt file and vouch for it.
+
+    Args:
+        end: how the batch ended for this video; None where the file was there already (a person's own).
+
+    Raises:
+        InputError: the captioner failed on this video, or the file holds no prompt.
+    """
+    if end and "error" in end:
+        raise InputError(end["error"])
+    prompt = read_prompt_file(job.prompt_file)
+    made = end["record"] if end else {}
+    facts: dict[str, float | int | str] = {"prompt": prompt.prompt, "source": prompt.prompt_source}
+    if process := made.get("process"):
+        facts |= {"pid": process["pid"], "prefix": process["prefix"]}
+    if made.get("status") == "kept":
+        facts["kept"] = "edited by a person"
+    return PhaseRecord(
+        video=job.video.name,
+        phase=job.phase,
+        key=job.cache_key,
+        artifacts=artifacts_of([job.prompt_file], job.output_dir),
+        seconds=made.get("seconds", 0.0),
+        facts=facts,
+    )

@@ -1,0 +1,68 @@
+"""The 2x2 comparison video of a result: Input | Mask over phase 1 | result."""
+
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import islice
+
+import numpy as np
+from prefect import task
+
+from lib.records import PhaseRecord, artifacts_of
+from lib.video.clip import frame_names, iter_frames, probe_clip
+from lib.video.comparison import comparison_frames, mask_overlay
+from lib.video.masks import dilate, read_masks
+from lib.video.writer import write_clip
+from tasks.caching import worth_retrying
+from tasks.jobs import ComparisonJob
+
+
+@task(
+    name="comparison",
+    task_run_name="comparison-{job.video.name}",
+    persist_result=True,
+    result_serializer="json",
+    retry_condition_fn=worth_retrying,
+)
+def comparison(job: ComparisonJob) -> PhaseRecord:
+    """Write `final/<name>/comparison_4in1.mp4`."""
+    start = time.monotonic()
+    refined_name = {"propagation": "Propagation"}.get(job.engine_name, job.engine_name)
+    panels = [
+        ("Input", _source_frames(job)),
+        ("Mask", _masked_frames(job)),
+        ("Phase 1", iter_frames(job.coarse_path)),
+        (refined_name, iter_frames(job.refined_path)),
+    ]
+    notes = write_clip(job.path, comparison_frames(panels), Fraction(job.fps))
+    return PhaseRecord(
+        video=job.video.name,
+        phase=job.phase,
+        key=job.cache_key,
+        artifacts=artifacts_of([job.path], job.output_dir),
+        seconds=round(time.monotonic() - start, 3),
+        notes=notes,
+    )
+
+
+def _source_frames(job: ComparisonJob) -> Iterator[np.ndarray]:
+    return iter_frames(job.video.video_path, job.processing.video_length)
+
+
+def _masked_frames(job: ComparisonJob) -> Iterator[np.ndarray]:
+    info = probe_clip(job.refined_path)
+    count = (
+        sum(1 for _ in islice(iter_frames(job.refined_path), None)) if info.frame_count is None else info.frame_count
+    )
+    first = next(_source_frames(job))
+    track = read_masks(
+        job.video.mask_path,
+        count,
+        first.shape[:2],
+        threshold=job.processing.mask_threshold,
+        object_ids=job.processing.object_ids,
+        frame_names=frame_names(job.video.video_path),
+    )
+    masks = dilate(track.masks, job.processing.mask_dilation_iter)
+    for frame, mask in zip(_source_frames(job), masks, strict=False):
+        yield mask_overlay(frame, mask)

@@ -1,0 +1,77 @@
+from pathlib import Path
+
+import pytest
+
+from flows.command_line import parse
+from lib.errors import InputError
+from lib.settings import AutoRefineSettings, fields_by_name
+
+BATCH = ["--dataset", "davis", "--video_root", "v", "--mask_root", "m", "--output_dir", "o"]
+
+
+def test_the_seeds_spellings_and_dashes_mean_the_same():
+    words = [word.replace("_", "-") if word.startswith("--") else word for word in BATCH]
+    assert parse(BATCH)[0] == parse(words)[0]
+
+
+def test_every_setting_is_a_flag_and_no_two_groups_share_a_name(capsys):
+    names = [name for group in AutoRefineSettings.model_fields.values() for name in group.annotation.model_fields]
+    assert len(names) == len(set(names)) == len(fields_by_name(AutoRefineSettings))
+    with pytest.raises(SystemExit):
+        parse(["--help"])
+    shown = capsys.readouterr().out
+    assert [name for name in names if f"--{name}" not in shown] == []
+
+
+def test_values_arrive_typed_and_paths_absolute():
+    settings, _ = parse([*BATCH, "--phase1_downscale", "--phase1_W", "320", "--object_ids", "1,3", "--height", "-1"])
+    assert settings.phase1_processing.width == 320
+    assert settings.phase1_processing.height == 240
+    assert settings.processing.width == -1
+    assert settings.processing.object_ids == (1, 3)
+    assert settings.output_dir == Path.cwd() / "o"
+    assert settings.prompt_cache_dir == Path.cwd() / "o" / "prompt_cache"
+
+
+def test_a_config_file_has_the_same_names_and_flags_win(tmp_path):
+    config = tmp_path / "job.yaml"
+    config.write_text("dataset: davis\nvideo-root: v\nmask_root: m\noutput_dir: o\nseed: 7\nsave_comparison: true\n")
+    settings, options = parse(["--config", str(config), "--seed", "8"])
+    assert (settings.processing.seed, settings.products.save_comparison, settings.input_output.dataset) == (8, True, "davis")
+    assert options.config == config
+    turned_off, _ = parse(["--config", str(config), "--no-save_comparison"])
+    assert not turned_off.products.save_comparison
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("output_dr: o\n", "unknown names output_dr"),
+        ("- a\n", "found a list"),
+        ("seed: many\n", "--seed"),
+        ("seed: [\n", "cannot be read"),
+    ],
+)
+def test_a_bad_config_file_is_one_clear_error(tmp_path, text, said):
+    config = tmp_path / "job.yaml"
+    config.write_text(text)
+    with pytest.raises(InputError, match=said):
+        parse(["--config", str(config)])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--output_dir", "o"],
+        ["--output_dir", "o", "--input_video", "v"],
+        [*BATCH, "--input_video", "v", "--input_mask", "m"],
+        BATCH[:-2],
+        [*BATCH, "--height", "-3"],
+        [*BATCH, "--no_such_flag"],
+    ],
+    ids=["no input", "no mask", "both modes", "no output", "bad value", "unknown"],
+)
+def test_bad_usage_is_refused(words, capsys):
+    with pytest.raises((InputError, SystemExit)) as refused:
+        parse(words)
+    assert isinstance(refused.value, InputError) or refused.value.code == 2
