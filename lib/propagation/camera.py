@@ -99,14 +99,18 @@ def _step(view: _View, following: _View, settings: PropagationSettings) -> Camer
         return _judged(np.eye(3), True, view, following, settings)
     if found == 0:
         return _flat_step(view, following)
-    for start in (NO_MOTION, _phase_shift(view, following)):
-        if start is not NO_MOTION:
-            corners, moved, found = _track(view, following, settings, start)
-        homography = _fit(corners, moved, found, settings)
-        step = homography is not None and _judged(homography, False, view, following, settings)
-        if step:
-            return step
-    return None
+    step = _moved_step(corners, moved, found, view, following, settings)
+    if step is None:
+        corners, moved, found = _track(view, following, settings, _phase_shift(view, following))
+        step = _moved_step(corners, moved, found, view, following, settings)
+    return step
+
+
+def _moved_step(
+    corners: np.ndarray, moved: np.ndarray, found: int, view: _View, following: _View, settings: PropagationSettings
+) -> CameraStep | None:
+    homography = _fit(corners, moved, found, settings)
+    return None if homography is None else _judged(homography, False, view, following, settings)
 
 
 def _track(

@@ -123,7 +123,7 @@ def _fill_in_passes(
         return closed_pixels(left)
 
     for _ in range(settings.passes):
-        add_residuals(links, frames, unknown, settings, lambda _fraction: None)
+        add_residuals(links, frames, unknown, settings)
         missing = _fill_from_frames(frames, masks, links, settings)
     return missing
 

@@ -57,7 +57,7 @@ class ResidualFlow:
         homography: np.ndarray,
         box: Box,
     ) -> tuple[np.ndarray, np.ndarray] | None:
-        """Residual flow both ways on one box of `gray`, or None where the camera alone explains it as well.
+        """Residual flow on one box of `gray`, or None where the camera alone explains it as well.
 
         Args:
             gray, other: (H, W) uint8, the two frames.
@@ -66,8 +66,8 @@ class ResidualFlow:
             box: where in `gray`.
 
         Returns:
-            Two (h, w, 2) float32 fields (x, y) over the box, in pixels of `gray`: from `gray` to `other` seen through
-            the camera's motion, and back.
+            (h, w, 2) float32 over the box: pixel p of `gray` is found in `other` at homography(p + flow(p)). And
+            (h, w) bool, where that is measured and consistent.
         """
         inverse = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         to_other = homography @ box.to_frame
@@ -103,9 +103,7 @@ class ResidualFlow:
         after = np.abs(here.astype(np.float32) - _read(moved, ahead))
         if after[consistent].mean() > self._settings.flow_gain * before[consistent].mean():
             return None
-        weight = consistent.astype(np.float32)
-        back_weight = (_consistent(back, ahead) & ~hidden).astype(np.float32)
-        return fill_smoothly(ahead, weight), fill_smoothly(back, back_weight)
+        return ahead, consistent
 
 
 def _share_content(

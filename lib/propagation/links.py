@@ -9,6 +9,7 @@ import numpy as np
 from lib.propagation.camera import Shot
 from lib.propagation.chain import closed_pixels, step_targets
 from lib.propagation.flow import Box, ResidualFlow, box_around
+from lib.propagation.memory import MotionMemory
 from lib.propagation.settings import PropagationSettings
 
 REFERENCE_AREA = 432 * 240
@@ -37,9 +38,12 @@ class Links:
         if flat is not None:
             residual = None if residual is None else residual[np.searchsorted(pixels, flat)]
             pixels = flat
-        homography = self.shot.steps[index if direction > 0 else index - 1].homography
-        homography = homography if direction > 0 else np.linalg.inv(homography)
-        return step_targets(pixels, self.width, homography, residual)
+        return step_targets(pixels, self.width, self.homography(index, direction), residual)
+
+    def homography(self, index: int, direction: int) -> np.ndarray:
+        """(3, 3), pixels of frame `index` to pixels of frame index + direction."""
+        step = self.shot.steps[index if direction > 0 else index - 1].homography
+        return step if direction > 0 else np.linalg.inv(step)
 
 
 def scaled(pixels: float, size: tuple[int, ...]) -> int:
@@ -61,7 +65,6 @@ def add_residuals(
     frames: np.ndarray,
     unknown: Callable[[int], np.ndarray],
     settings: PropagationSettings,
-    report: Callable[[float], None],
 ) -> None:
     """Add the residual flow between neighbouring frames to the links.
 
@@ -69,55 +72,53 @@ def add_residuals(
         frames: (T, H, W, 3) uint8 of the whole clip.
         unknown: gives for a frame of the shot (H, W) bool, where neither its content nor its flow can be used.
     """
+    for direction in (1, -1):
+        _residuals_of(links, frames, unknown, direction, settings)
+
+
+def _residuals_of(
+    links: Links,
+    frames: np.ndarray,
+    unknown: Callable[[int], np.ndarray],
+    direction: int,
+    settings: PropagationSettings,
+) -> None:
+    """Residuals from each frame to the one that a sweep in `direction` comes from."""
     shot, size = links.shot, frames.shape[1:3]
-    flow = ResidualFlow(settings)
+    flow, memory = ResidualFlow(settings), MotionMemory()
     margin = scaled(settings.flow_margin, size)
-    gray, hidden = _gray(frames[shot.start]), unknown(0)
-    for index, step in enumerate(shot.steps):
-        next_gray, next_hidden = _gray(frames[shot.start + index + 1]), unknown(index + 1)
-        links.to_next[index] = links.to_previous[index + 1] = None
-        box = _box_of_pair(links, index, step.homography, size, margin)
+    stored = links.to_previous if direction > 0 else links.to_next
+    order = list(range(len(links.flat)))[::direction]
+    other_gray, other_hidden = _gray(frames[shot.start + order[0]]), unknown(order[0])
+    for index in order[1:]:
+        gray, hidden = _gray(frames[shot.start + index]), unknown(index)
+        homography = links.homography(index, -direction)
+        box = _box_of_pair(links, index, -direction, size, margin)
+        stored[index] = None
         if box is not None:
-            fields = flow.between(gray, hidden, next_gray, next_hidden, step.homography, box)
-            if fields is not None:
-                _store(links, index, step.homography, box, *fields)
-        gray, hidden = next_gray, next_hidden
-        report((index + 1) / len(shot.steps))
+            field = memory.complete(
+                flow.between(gray, hidden, other_gray, other_hidden, homography, box), homography, box
+            )
+            if field is not None:
+                stored[index] = _at_pixels(field, links.flat[index], box, links.width, homography)
+        other_gray, other_hidden = gray, hidden
 
 
-def _box_of_pair(links: Links, index: int, homography: np.ndarray, size: tuple[int, int], margin: int) -> Box | None:
-    """The part of frame `index` that both frames' pixels to follow lie in, and a margin."""
+def _box_of_pair(links: Links, index: int, step: int, size: tuple[int, int], margin: int) -> Box | None:
+    """The part of frame `index` that the pixels to follow of this frame and the next one lie in, and a margin."""
     inside = np.zeros(size, bool)
     inside.ravel()[links.flat[index]] = True
-    target, _ = step_targets(links.flat[index + 1], links.width, np.linalg.inv(homography), None)
+    target, _ = step_targets(links.flat[index + step], links.width, links.homography(index + step, -step), None)
     columns, rows = np.clip(np.rint(target), 0, (size[1] - 1, size[0] - 1)).astype(int).T
     inside[rows, columns] = True
     return box_around(inside, margin)
 
 
-def _store(links: Links, index: int, homography: np.ndarray, box: Box, ahead: np.ndarray, back: np.ndarray) -> None:
-    """Turn the two fields over the box into residuals of the followed pixels of both frames."""
-    flat = links.flat[index]
-    rows, columns = np.divmod(flat, links.width)
-    shift = ahead[np.clip(rows - box.top, 0, ahead.shape[0] - 1), np.clip(columns - box.left, 0, ahead.shape[1] - 1)]
-    _, jacobian = step_targets(flat, links.width, homography, None)
-    links.to_next[index] = np.einsum("nij,nj->ni", jacobian, shift).astype(np.float16)
-    at_home, _ = step_targets(links.flat[index + 1], links.width, np.linalg.inv(homography), None)
-    position = (at_home - (box.left, box.top)).astype(np.float32)
-    links.to_previous[index + 1] = read_field(back, position).astype(np.float16)
-
-
-def read_field(field: np.ndarray, position: np.ndarray) -> np.ndarray:
-    """(N, C) values of a (h, w, C) field at (N, 2) positions (x, y), linear, the border repeated."""
-    height, width = field.shape[:2]
-    x = np.clip(position[:, 0], 0, width - 1)
-    y = np.clip(position[:, 1], 0, height - 1)
-    left, top = np.minimum(x.astype(int), max(width - 2, 0)), np.minimum(y.astype(int), max(height - 2, 0))
-    right, bottom = np.minimum(left + 1, width - 1), np.minimum(top + 1, height - 1)
-    across, down = (x - left)[:, None], (y - top)[:, None]
-    upper = field[top, left] * (1 - across) + field[top, right] * across
-    lower = field[bottom, left] * (1 - across) + field[bottom, right] * across
-    return upper * (1 - down) + lower * down
+def _at_pixels(field: np.ndarray, flat: np.ndarray, box: Box, width: int, homography: np.ndarray) -> np.ndarray:
+    """The field over the box as residuals in the neighbouring frame, (N, 2) float16, at the pixels `flat`."""
+    rows, columns = np.divmod(flat, width)
+    _, jacobian = step_targets(flat, width, homography, None)
+    return np.einsum("nij,nj->ni", jacobian, field[rows - box.top, columns - box.left]).astype(np.float16)
 
 
 def _gray(frame: np.ndarray) -> np.ndarray:
