@@ -26,8 +26,8 @@ from pathlib import Path
 
 TERM_GRACE = 3.0  # seconds; with what follows it must stay well under 10
 KILL_PATIENCE = 5.0
-INTERRUPT = b"I"  # SIGINT for the command, unless the terminal has sent it to the whole group
-TERMINATE = b"T"  # SIGTERM for the command only
+INTERRUPT = b"I"  # SIGINT for the tree, unless the terminal has sent it to the whole group
+TERMINATE = b"T"  # SIGTERM for the tree; no SIGKILL follows
 KILL = b"K"  # SIGKILL for the whole tree
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -80,6 +80,11 @@ def send(pid: int, signum: int) -> None:
     """Like os.kill; a process that is gone is no error."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signum)
+
+
+def _tell_tree(signum: int) -> None:
+    for pid in descendants(os.getpid()):
+        send(pid, signum)
 
 
 def _reap() -> dict[int, int]:
@@ -142,9 +147,9 @@ def _supervise(command: list[str], control: int, grace: float) -> int:
             stop_descendants(0.0 if orders else grace)
             return 128 + signal.SIGKILL
         if TERMINATE in orders:
-            send(leader, signal.SIGTERM)
+            _tell_tree(signal.SIGTERM)
         if INTERRUPT in orders and interrupts == 0:
-            send(leader, signal.SIGINT)
+            _tell_tree(signal.SIGINT)
 
 
 def main() -> int:

@@ -64,7 +64,7 @@ def run_embedded(
     state_dir = state_dir.resolve()
     state_dir.mkdir(parents=True, exist_ok=True)
     try:
-        with OutputDirLock(state_dir), _catch_signals() as signals:
+        with OutputDirLock(state_dir), _no_orphans(), _catch_signals() as signals:
             _prepare(state_dir)
             with contextlib.closing(_Stack(state_dir, pools, keep_ui)) as stack:
                 return _run(stack, argv, signals, early_flow)
@@ -118,6 +118,17 @@ def _catch_signals() -> Iterator[_Signals]:
             signal.signal(signum, handler)
 
 
+@contextlib.contextmanager
+def _no_orphans() -> Iterator[None]:
+    """Stops, at the end, what a guard that was killed itself has left."""
+    guard.become_subreaper()
+    others = guard.descendants(os.getpid())
+    try:
+        yield
+    finally:
+        guard.stop_descendants(1.0, spared=others)
+
+
 def _prepare(state_dir: Path) -> None:
     shutil.rmtree(state_dir / "tmp", ignore_errors=True)  # left behind by a killed run
     (state_dir / "ready").unlink(missing_ok=True)
@@ -162,6 +173,9 @@ class _Stack:
     def start_flow(self, argv: list[str]) -> GuardedProcess:
         """The flow process; it shares this process's terminal."""
         env = {**self.env, FLOW_PROCESS_MARKER: "1", _READY_FILE: str(self._ready)}
+        # an interrupted process pool leaves semaphores to this tracker; it removes them and need not tell
+        warnings = [env.get("PYTHONWARNINGS"), "ignore:resource_tracker:UserWarning"]
+        env["PYTHONWARNINGS"] = ",".join(filter(None, warnings))
         return GuardedProcess([sys.executable, *argv], env, log_path=None)
 
     def watch(self) -> None:

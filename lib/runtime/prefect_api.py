@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
@@ -74,7 +76,7 @@ def server_environment(state_dir: Path, base: Mapping[str, str], *, with_ui: boo
 
 
 def mark_stale_runs_crashed(api_url: str) -> int:
-    """Mark every unfinished flow and task run Crashed; returns how many.
+    """Mark every unfinished flow and task run Crashed; returns how many there were.
 
     Only right for whoever owns the whole database and has started nothing yet.
     """
@@ -85,7 +87,8 @@ def mark_stale_runs_crashed(api_url: str) -> int:
         query = {kind: {"state": {"type": {"any_": _UNFINISHED}}}, "limit": _PAGE}
         while fresh := {run["id"] for run in _post(f"{api_url}/{kind}/filter", query)} - marked:
             for run_id in fresh:
-                _post(f"{api_url}/{kind}/{run_id}/set_state", request)
+                with contextlib.suppress(urllib.error.HTTPError):  # one refused run must not block the output folder
+                    _post(f"{api_url}/{kind}/{run_id}/set_state", request)
             marked |= fresh
     return len(marked)
 

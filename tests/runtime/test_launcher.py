@@ -14,12 +14,15 @@ from probes import assert_all_gone, environment, marked_processes, python, start
 SCRIPT = """
 import json, os, signal, subprocess, sys, time, urllib.request
 from pathlib import Path
-from lib.runtime.launcher import api_configured, is_flow_process, run_embedded
+from lib.runtime.launcher import api_configured, is_flow_process, run_embedded, wait_for_stack
 
 folder, mode = Path(sys.argv[1]), sys.argv[2]
 if not is_flow_process():
     assert not api_configured()
-    sys.exit(run_embedded(folder / ".prefect", sys.argv, pools=("test-pool",), keep_ui=mode == "ui"))
+    options = {"pools": ("test-pool",), "keep_ui": mode == "ui", "early_flow": mode == "runs"}
+    sys.exit(run_embedded(folder / ".prefect", sys.argv, **options))
+if mode == "runs":
+    wait_for_stack()
 
 def call(path, **body):
     request = urllib.request.Request(os.environ["PREFECT_API_URL"] + path, json.dumps(body).encode())
@@ -175,9 +178,17 @@ def test_killed_launcher_leaves_nothing_and_the_next_marks_its_runs_crashed(laun
     assert two.text() == ""
 
 
-def test_ctrl_c_reaches_a_flow_that_ignores_it_once(launch):
+def workers(mark: str) -> set[int]:
+    lines = marked_processes(mark)
+    return {pid for pid, line in lines.items() if "worker start" in line and "guard.py" not in line}
+
+
+def test_dead_worker_is_replaced_and_ctrl_c_reaches_a_flow_that_ignores_it_once(launch):
     one = launch("ignore")
     one.report()
+    (worker,) = workers(one.mark)
+    os.kill(worker, signal.SIGKILL)
+    wait_for("new worker", lambda: workers(one.mark) - {worker}, 5)
     os.killpg(one.process.pid, signal.SIGINT)
     assert one.end() == 130
     assert one.text() == "SIGINT in the flow\n"
