@@ -8,11 +8,13 @@ import numpy as np
 
 from lib.propagation.chain import Sources, closed_pixels, follow, nowhere
 from lib.propagation.fill import fetch
-from lib.propagation.flow import box_around
+from lib.propagation.flow import box_around, fill_smoothly
 from lib.propagation.links import Links, scaled
 from lib.propagation.settings import PropagationSettings
 
 TELEA_RADIUS = 5
+LIGHT_LIMIT = 40.0  # gray levels; a rim that differs more shows another thing, not another light
+MIN_RIM = 16
 Inpaint = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (H, W, 3) uint8, (H, W) bool -> (H, W, 3) uint8
 
 
@@ -90,20 +92,44 @@ def _carry(
         flat = np.flatnonzero(own_closed).astype(np.int32)
         target, jacobian = links.targets(index, -direction, flat)
         beyond = follow(flat, target, jacobian, closed, beyond, index - direction, len(before))
-        filled += _write(part, missing, beyond, index, shot.gains)
+        filled += _write(part, missing, beyond, index, chosen, shot.gains)
         closed = own_closed
         index += direction
     return filled
 
 
-def _write(part: np.ndarray, missing: list[np.ndarray], sources: Sources, index: int, gains: np.ndarray) -> int:
-    wanted = np.zeros(len(sources.flat), bool)
-    wanted[np.searchsorted(sources.flat, missing[index])] = True
-    wanted &= sources.frame >= 0
-    samples = fetch(part, sources, wanted, gains, gains[index])
-    part[index].reshape(-1, 3)[sources.flat[wanted]] = samples.colour
-    missing[index] = np.setdiff1d(missing[index], sources.flat[wanted], assume_unique=True)
-    return int(wanted.sum())
+def _write(
+    part: np.ndarray, missing: list[np.ndarray], sources: Sources, index: int, chosen: int, gains: np.ndarray
+) -> int:
+    to_fill = np.zeros(len(sources.flat), bool)
+    to_fill[np.searchsorted(sources.flat, missing[index])] = True
+    found = sources.frame >= 0
+    samples = fetch(part, sources, found, gains, gains[index])
+    painted, rim = (to_fill & found)[found], (~to_fill & (sources.frame == chosen))[found]
+    flat, colour = sources.flat[found], samples.colour.astype(np.float32)
+    colour = colour[painted] + _change_of_light(part[index], flat, colour, rim)[painted]
+    part[index].reshape(-1, 3)[flat[painted]] = np.clip(np.rint(colour), 0, 255)
+    missing[index] = np.setdiff1d(missing[index], flat[painted], assume_unique=True)
+    return int(painted.sum())
+
+
+def _change_of_light(frame: np.ndarray, flat: np.ndarray, colour: np.ndarray, rim: np.ndarray) -> np.ndarray:
+    """(N, 3) how a frame's light differs from the painted one's: seen on the rim of the hole, continued smoothly.
+
+    flat: (N,) pixels with colour (N, 3) from the painted frame. rim: (N,) bool, those whose own colour is known.
+    """
+    width = frame.shape[1]
+    rows, columns = np.divmod(flat, width)
+    difference = frame[rows, columns] - colour
+    usable = rim & (np.abs(difference).max(axis=1) < LIGHT_LIMIT)
+    if usable.sum() < MIN_RIM:
+        return np.zeros_like(difference)
+    top, left = rows.min(), columns.min()
+    field = np.zeros((rows.max() - top + 1, columns.max() - left + 1, 3), np.float32)
+    weight = np.zeros(field.shape[:2], np.float32)
+    field[rows[usable] - top, columns[usable] - left] = difference[usable]
+    weight[rows[usable] - top, columns[usable] - left] = 1
+    return fill_smoothly(field, weight)[rows - top, columns - left]
 
 
 def _as_mask(flat: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -9,7 +9,7 @@ from lib.propagation.flow import Box, fill_smoothly
 
 ROUNDS = 3  # of reading the neighbour's motion where the current guess of the motion leads
 MIN_SAMPLES = 200
-EXPLAINED = 0.5  # share of the measured motion that the neighbour's must explain
+EXPLAINED = 0.2  # share of the measured motion that the neighbour's must explain
 
 
 @dataclass(frozen=True)
@@ -59,12 +59,12 @@ class MotionMemory:
         sure = trusted.astype(np.float32)
         if change is None:
             return guess, sure
-        flow = guess
+        flow, usable = guess, np.zeros(trusted.shape, bool)
         for _ in range(ROUNDS):
             recalled, known = _read_there(seen, flow, homography, box)
-            usable = (~trusted & (known > 0.999))[..., None]
-            flow = np.where(usable, recalled @ change, guess).astype(np.float32)
-        sure = np.where(usable[..., 0], 1, sure).astype(np.float32)
+            usable = ~trusted & (known > 0.999)
+            flow = np.where(usable[..., None], recalled @ change, guess).astype(np.float32)
+        sure = (trusted | usable).astype(np.float32)
         return fill_smoothly(flow, sure), sure
 
 

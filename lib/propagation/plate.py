@@ -6,6 +6,7 @@ from lib.propagation.camera import Shot
 from lib.propagation.settings import PropagationSettings
 
 BLOCK = 8192  # pixels sorted at once
+HIDDEN = np.float32(1e6)  # sorts behind every colour
 
 
 def fill_from_plate(
@@ -44,7 +45,7 @@ def fill_from_plate(
 def _median(samples: np.ndarray, hidden: np.ndarray, settings: PropagationSettings) -> tuple[np.ndarray, np.ndarray]:
     """Mean of the middle half of the visible samples (T, N, 3) -> (N, 3), and (N,) bool where it can be relied on."""
     visible = (~hidden).sum(axis=0)
-    ordered = np.sort(np.where(hidden[..., None], np.inf, samples), axis=0)
+    ordered = np.sort(np.where(hidden[..., None], HIDDEN, samples), axis=0)
     low, high = visible // 4, np.maximum(visible - 1 - visible // 4, 0)
     ranks = np.arange(len(samples))[:, None]
     middle = (ranks >= low) & (ranks <= high) & (ranks < visible)
@@ -53,6 +54,4 @@ def _median(samples: np.ndarray, hidden: np.ndarray, settings: PropagationSettin
     each = np.arange(samples.shape[1])
     last = np.minimum(high, len(samples) - 1)
     spread = ordered[last, each] - ordered[np.minimum(low, last), each]
-    with np.errstate(invalid="ignore"):
-        sure = (visible >= settings.plate_sources) & (spread.max(axis=1) <= settings.plate_spread)
-    return colour, sure
+    return colour, (visible >= settings.plate_sources) & (spread.max(axis=1) <= settings.plate_spread)

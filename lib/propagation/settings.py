@@ -8,7 +8,7 @@ class PropagationSettings:
     """Lengths are pixels of a 432x240 frame and grow with the square root of the frame's area, where said so."""
 
     passes: int = 2  # 2 = flow is computed again on the first pass's result
-    guard: int = 9  # flow this near to the hole is not trusted in the first pass (scaled)
+    guard: int = 6  # flow this near to the hole is not trusted in the first pass (scaled)
     flow_margin: int = 40  # how far around the hole flow is computed (scaled)
     camera_side: int = 960  # the camera is estimated on frames whose longer side is at most this
     corners: int = 900  # corners tracked per pair of frames
@@ -17,7 +17,7 @@ class PropagationSettings:
     min_inlier_share: float = 0.12  # of all corners found; fewer break the chain
     min_correlation: float = 0.35  # of the two frames once aligned; less breaks the chain
     still_px: float = 0.05  # a camera whose corners move less per frame stands still
-    flow_gain: float = 0.9  # residual flow must bring the error around the hole below this share of the camera's
+    flow_gain: float = 0.95  # residual flow must bring the error around the hole below this share of the camera's
     reach: int = 400  # a pixel is followed over at most this many frames
     plate_sources: int = 5  # a still camera takes the temporal median from this many visible samples on
     plate_spread: float = 8.0  # gray levels; samples that differ more are not averaged
