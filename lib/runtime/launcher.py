@@ -32,6 +32,7 @@ from lib.runtime.prefect_api import (
     is_flow_process,
     mark_stale_runs_crashed,
     server_environment,
+    wait_until_recorded,
 )
 
 __all__ = ["api_configured", "is_flow_process", "run_embedded", "wait_for_stack"]
@@ -220,6 +221,9 @@ def _run(stack: _Stack, argv: list[str], signals: _Signals, early_flow: bool) ->
     finally:
         flow.order(guard.KILL)
         flow.stop()
+    if not signals.arrived:
+        with contextlib.suppress(OSError):  # the flow has ended: a server that fails now changes no exit code
+            wait_until_recorded(f"{stack.url}/api")
     if stack.keep_ui and not signals.arrived:
         print(f"UI: {stack.url} (Ctrl-C to stop)", flush=True)
         while not signals.arrived:

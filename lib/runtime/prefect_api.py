@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -91,6 +92,23 @@ def mark_stale_runs_crashed(api_url: str) -> int:
                     _post(f"{api_url}/{kind}/{run_id}/set_state", request)
             marked |= fresh
     return len(marked)
+
+
+def wait_until_recorded(api_url: str, timeout: float = 5.0) -> None:
+    """Wait until the server has written the task runs that it was told about.
+
+    Clients report them as events, which it takes in at leisure; what is in its queue at its end is lost.
+    Returns early once nothing changes any more: task runs of killed processes stay unfinished for good.
+    """
+    deadline = time.monotonic() + timeout
+    unfinished = {"task_runs": {"state": {"type": {"any_": _UNFINISHED}}}}
+    last, repeats = (-1, -1), 0
+    while time.monotonic() < deadline:
+        now = (_post(f"{api_url}/task_runs/count", {}), _post(f"{api_url}/task_runs/count", unfinished))
+        last, repeats = now, repeats + 1 if now == last else 0
+        if repeats >= (1 if now[1] == 0 else 6):
+            return
+        time.sleep(0.15)
 
 
 def _post(url: str, body: object) -> Any:

@@ -1,10 +1,13 @@
+import http.server
 import importlib.metadata
+import json
 import sqlite3
+import threading
 
 import pytest
 
 from lib.runtime.database import ServerDatabase
-from lib.runtime.prefect_api import api_configured, embedded_environment, is_flow_process
+from lib.runtime.prefect_api import api_configured, embedded_environment, is_flow_process, wait_until_recorded
 
 PROFILES = """
 active = "lab"
@@ -57,6 +60,46 @@ def test_the_users_own_settings_stay_outside(tmp_path):
     env = embedded_environment(tmp_path, {**own, "PREFECT_LOGGING_LEVEL": "DEBUG", "PATH": "/bin"})
     assert not {"PREFECT_API_URL", "PREFECT_PROFILE", "PREFECT_API_KEY"} & env.keys()
     assert (env["PREFECT_LOGGING_LEVEL"], env["PATH"], env["NO_PROXY"]) == ("DEBUG", "/bin", "127.0.0.1,localhost,lab")
+
+
+@pytest.fixture
+def counting_api():
+    """An API whose task run counts (all, unfinished) go through a given list and then stay; also the answers given."""
+    steps, given = [], []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            step = steps[min(len(given) // 2, len(steps) - 1)]
+            given.append(step["task_runs" in body])
+            answer = str(given[-1]).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/api", steps, given
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("counts", "polls"),
+    [
+        ([(0, 0)], 2),
+        ([(3, 3), (5, 2), (6, 0), (7, 0), (7, 0)], 5),
+        ([(4, 1)], 7),  # one that was killed
+    ],
+)
+def test_waits_until_nothing_more_is_recorded(counting_api, counts, polls):
+    url, steps, given = counting_api
+    steps += counts
+    wait_until_recorded(url)
+    assert len(given) == 2 * polls
 
 
 def test_marker_of_the_flow_process(monkeypatch):
