@@ -63,7 +63,7 @@ def run_embedded(
         folder, 3 when server or worker cannot be kept running (the reason is printed to stderr).
     """
     state_dir = state_dir.resolve()
-    state_dir.mkdir(parents=True, exist_ok=True)
+    state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         with OutputDirLock(state_dir), _no_orphans(), _catch_signals() as signals:
             _prepare(state_dir)
@@ -201,7 +201,7 @@ class _Stack:
         return GuardedProcess([*command, "--name", f"embedded-{pool}"], self.env, self._logs / "worker.log")
 
     def close(self) -> None:
-        """Stop workers, then the server: a worker reports to it what it stopped."""
+        """Stop workers and server, all at once."""
         processes = [*self._workers.values(), self._server]
         for process in processes:
             process.close()
