@@ -29,11 +29,8 @@ def fetch(frames: np.ndarray, sources: Sources, wanted: np.ndarray, gains: np.nd
     frame, position = sources.frame[wanted], sources.position[wanted]
     age = np.where(frame >= 0, sources.age[wanted], 0).astype(np.uint16)
     colour = np.zeros((len(frame), 3), np.uint8)
-    order = np.argsort(frame, kind="stable")
-    indices, starts = np.unique(frame[order], return_index=True)
-    for index, part in zip(indices, np.split(order, starts[1:]), strict=True):
-        if index < 0:
-            continue
+    for index in np.unique(frame[frame >= 0]):
+        part = np.flatnonzero(frame == index)
         values = read_points(frames[index], position[part])
         ratio = gain / gains[index]
         if not np.allclose(ratio, 1):
