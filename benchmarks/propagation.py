@@ -22,6 +22,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -31,7 +32,7 @@ from lib.metrics.ssim import masked_ssim  # noqa: E402
 from lib.metrics.warp_error import warp_error  # noqa: E402
 from lib.propagation.anchor_fill import paint_with_telea  # noqa: E402
 from lib.propagation.engine import propagate  # noqa: E402
-from lib.scenes import render_scene  # noqa: E402
+from lib.scenes import SceneKind, render_scene  # noqa: E402
 
 GIB = 2**30
 
@@ -64,7 +65,13 @@ BARS = {
 }
 WIDE, LARGE = (360, 720), (1080, 1920)
 LARGE_FRAMES = 300
-SYNTHETIC = ("static", "pan", "zoom", "parallax", "wide")
+KINDS: dict[str, SceneKind] = {
+    "static": "static",
+    "pan": "pan",
+    "zoom": "zoom",
+    "parallax": "parallax",
+    "wide": "parallax",
+}
 BMX_FRAMES, BMX_SIZE = 60, (240, 432)
 PERSON_DILATION = 4
 
@@ -93,8 +100,7 @@ def prepare(scene: str, folder: Path) -> None:
         rendered = render_scene("pan", LARGE, LARGE_FRAMES)
         frames, masks, clean, scored = rendered.frames, rendered.masks, rendered.clean, rendered.masks
     else:
-        kind = "parallax" if scene == "wide" else scene
-        rendered = render_scene(kind, WIDE if scene == "wide" else (240, 432))
+        rendered = render_scene(KINDS[scene], WIDE if scene == "wide" else (240, 432))
         frames, masks, clean, scored = rendered.frames, rendered.masks, rendered.clean, rendered.masks
     for name, array in (("frames", frames), ("masks", masks), ("clean", clean), ("scored", scored)):
         np.save(folder / f"{name}.npy", array)
@@ -107,7 +113,7 @@ def _bmx_with_extra_hole(clips: Path) -> tuple[np.ndarray, ...]:
     clean = np.stack([cv2.resize(_read(path), (width, height), interpolation=cv2.INTER_AREA) for path in pictures])
     frames, masks, scored = clean.copy(), np.zeros(clean.shape[:3], bool), np.zeros(clean.shape[:3], bool)
     for index, path in enumerate(pictures):
-        label = cv2.imread(str(clips / "bmx-trees_mask" / f"{path.stem}.png"), cv2.IMREAD_UNCHANGED)
+        label = np.asarray(Image.open(clips / "bmx-trees_mask" / f"{path.stem}.png"))
         label = label.max(axis=2) if label.ndim == 3 else label
         rider = cv2.resize((label > 0).astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
         rider = cv2.dilate(rider, np.ones((3, 3), np.uint8), iterations=PERSON_DILATION) > 0
@@ -120,10 +126,7 @@ def _bmx_with_extra_hole(clips: Path) -> tuple[np.ndarray, ...]:
 
 
 def _read(path: Path) -> np.ndarray:
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if picture is None:
-        raise ValueError(f"{path}: not a readable picture")
-    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+    return np.array(Image.open(path).convert("RGB"))
 
 
 def fill(folder: Path) -> None:
@@ -240,7 +243,7 @@ def main() -> int:
     if args.stage:
         run_stage(args.stage, args.scenes[0], args.folder)
         return 0
-    scenes = list(args.scenes or (*SYNTHETIC, "bmx-trees"))
+    scenes = list(args.scenes or (*KINDS, "bmx-trees"))
     scenes += ["large"] if args.large and "large" not in scenes else []
     if "bmx-trees" in scenes and not os.environ.get("CLIPS_DIR"):
         print("bmx-trees is left out: CLIPS_DIR, the folder with bmx-trees/ and bmx-trees_mask/, is not set")

@@ -20,8 +20,9 @@ Inpaint = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (H, W, 3) uint8, (H,
 
 @dataclass
 class Painted:
-    """How many pixels of a shot came from painted pictures, and how many were closed as crumbs."""
+    """How many pictures were painted, and how many pixels came from them or were closed as crumbs."""
 
+    pictures: int = 0
     anchored: int = 0
     crumbs: int = 0
 
@@ -45,8 +46,9 @@ def fill_never_visible(
     inpaint: Inpaint,
     first: int,
     settings: PropagationSettings,
-) -> Painted:
-    """Fill the missing pixels of a shot in place.
+    painted: Painted,
+) -> None:
+    """Fill the missing pixels of a shot in place, and count in `painted` how; it bounds the pictures of a clip.
 
     Args:
         frames: (T, H, W, 3) uint8 of the whole clip, filled but for `missing`.
@@ -56,8 +58,7 @@ def fill_never_visible(
     """
     size, start = frames.shape[1:3], links.shot.start
     crumb = scaled(settings.crumb_area**0.5, size) ** 2
-    painted = Painted()
-    for _ in range(settings.max_anchors):
+    while painted.pictures < settings.max_anchors:
         counts = [len(flat) for flat in missing]
         chosen = first if 0 <= first < len(counts) and counts[first] > crumb else int(np.argmax(counts))
         if counts[chosen] <= crumb:
@@ -65,6 +66,7 @@ def fill_never_visible(
         hole = _as_mask(missing[chosen], size)
         picture = inpaint(frames[start + chosen], hole)
         frames[start + chosen][hole] = picture[hole]
+        painted.pictures += 1
         painted.anchored += counts[chosen]
         before = list(missing)
         missing[chosen] = missing[chosen][:0]
@@ -76,7 +78,6 @@ def fill_never_visible(
             frames[start + index] = paint_with_telea(frames[start + index], hole)
             painted.crumbs += len(flat)
             missing[index] = flat[:0]
-    return painted
 
 
 def _carry(

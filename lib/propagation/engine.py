@@ -13,14 +13,16 @@ import cv2
 import numpy as np
 
 from lib.propagation.anchor_fill import Inpaint, Painted, fill_never_visible, paint_with_telea
-from lib.propagation.camera import Shot, find_shots
+from lib.propagation.camera import find_shots
 from lib.propagation.chain import Sources, closed_pixels, follow, nowhere
+from lib.propagation.chunks import Chunk, chunks_of
 from lib.propagation.fill import blend, fetch
 from lib.propagation.links import Links, add_residuals, link_by_camera, scaled
 from lib.propagation.plate import fill_from_plate
 from lib.propagation.settings import PropagationSettings
 
 CODE_VERSION = "1"  # part of every cache key: raise it with each change of the results
+CAMERA_SHARE = 0.3  # of the whole time, for the progress report
 
 
 @dataclass(frozen=True)
@@ -67,10 +69,11 @@ def propagate(
     painted = Painted()
     with _reproducible_opencv():
         shots = find_shots(out, masks, settings)
+        report(CAMERA_SHARE)
         for shot in shots:
-            done = _fill_shot(out, masks, shot, settings, inpaint, first_anchor - shot.start)
-            painted = Painted(painted.anchored + done.anchored, painted.crumbs + done.crumbs)
-            report(shot.stop / len(frames))
+            for chunk in chunks_of(shot, masks, settings):
+                _fill_chunk(out, masks, chunk, settings, inpaint, first_anchor, painted)
+                report(CAMERA_SHARE + (1 - CAMERA_SHARE) * chunk.finished / len(frames))
     return Propagation(out, int(masks.sum()), painted.anchored, painted.crumbs, len(shots))
 
 
@@ -94,18 +97,25 @@ def _reproducible_opencv() -> Iterator[None]:
         cv2.setNumThreads(threads)
 
 
-def _fill_shot(
-    frames: np.ndarray, masks: np.ndarray, shot: Shot, settings: PropagationSettings, inpaint: Inpaint, first: int
-) -> Painted:
-    if not masks[shot.start : shot.stop].any():
-        return Painted()
+def _fill_chunk(
+    frames: np.ndarray,
+    masks: np.ndarray,
+    chunk: Chunk,
+    settings: PropagationSettings,
+    inpaint: Inpaint,
+    first_anchor: int,
+    painted: Painted,
+) -> None:
+    frames, masks, shot = chunk.cut(frames, masks)
+    if not masks.any():
+        return
     links = link_by_camera(masks, shot)
     if shot.static:
         missing = _fill_from_frames(frames, masks, links, settings)
         fill_from_plate(frames, masks, shot, settings)
     else:
         missing = _fill_in_passes(frames, masks, links, settings)
-    return fill_never_visible(frames, missing, links, inpaint, first, settings)
+    fill_never_visible(frames, missing, links, inpaint, first_anchor - chunk.start, settings, painted)
 
 
 def _fill_in_passes(

@@ -22,9 +22,10 @@ class PropagationSettings:
     plate_sources: int = 5  # a still camera takes the temporal median from this many visible samples on
     plate_spread: float = 8.0  # gray levels; samples that differ more are not averaged
     exposure_floor: float = 0.01  # a drift of exposure below this share over a whole shot is not compensated
-    max_anchors: int = 12  # pictures inpainted per shot for what no frame shows
+    max_anchors: int = 24  # pictures the anchor paints per clip for what no frame shows; the rest is left to Telea
     crumb_area: int = 24  # never-visible spots up to this many pixels are not worth an anchor (scaled)
-    max_tracked: int = 60_000_000  # hole pixels held at once; longer clips are worked off in overlapping chunks
+    max_tracked: int = 50_000_000  # hole pixels held at once (about 17 bytes each); more are worked off in chunks
+    chunk_overlap: int = 40  # frames after a chunk that it may take colours from
 
     def with_passes(self, passes: int) -> "PropagationSettings":
         """The same settings with another number of passes."""
