@@ -3,13 +3,14 @@
 import shlex
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from prefect import flow
+from prefect import Flow, flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import FlowRun, WorkPool, WorkPoolStatus
 from prefect.deployments import run_deployment
+from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.workers.process import ProcessWorker
 
@@ -32,9 +33,10 @@ def ensure_caption_deployment() -> None:
         _ensure_pool(client)
         if _has_deployment(client):
             return
-    remote = flow.from_source(source=str(PROJECT_ROOT), entrypoint=_ENTRYPOINT)
-    deployment = remote.to_deployment(name=DEPLOYMENT.split("/")[1], work_pool_name=CAPTION_POOL)  # type: ignore[union-attr]
-    deployment.apply()
+    # Prefect's signatures also cover their asynchronous use.
+    remote = cast(Flow[..., Any], flow.from_source(source=str(PROJECT_ROOT), entrypoint=_ENTRYPOINT))
+    name = DEPLOYMENT.split("/")[1]
+    cast(RunnerDeployment, remote.to_deployment(name=name, work_pool_name=CAPTION_POOL)).apply()
 
 
 def _ensure_pool(client: SyncPrefectClient) -> None:
@@ -87,13 +89,16 @@ def run_caption_batch(batch: Path, env: CaptionEnv, run_name: str, timeout: floa
         variables["command"] = f"{shlex.quote(str(env.python))} -m prefect.engine"
     else:
         parameters["interpreter"] = str(env.python)
-    run = run_deployment(
-        DEPLOYMENT,
-        parameters=parameters,
-        job_variables=variables,
-        flow_run_name=run_name,
-        timeout=timeout,
-        poll_interval=_POLL_SECONDS,
+    run = cast(
+        FlowRun,
+        run_deployment(
+            DEPLOYMENT,
+            parameters=parameters,
+            job_variables=variables,
+            flow_run_name=run_name,
+            timeout=timeout,
+            poll_interval=_POLL_SECONDS,
+        ),
     )
     if not (run.state and run.state.is_final()):
         raise CaptionPoolError(

@@ -16,6 +16,7 @@ if __name__ == "__main__":  # before prefect is imported: it reads its API's add
     sys.exit(main(sys.argv[1:]))
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from prefect import flow
@@ -98,7 +99,7 @@ class _Run:
         jobs = [self.coarse_jobs[video.name] for video in videos]
         if not self.batch.needs_coarse:
             return {job.video.name: "" for job in jobs}
-        kept = self._keep_existing(jobs, self.batch.coarse_path, self.settings.phase_control.skip_phase1_if_exists)
+        kept = self._keep_existing(jobs, self.settings.phase_control.skip_phase1_if_exists)
         outcomes = self._run(coarse, [job for job in jobs if job.video.name not in kept])
         made = {job.video.name: job.cache_key for job in jobs if job.video.name in outcomes}
         return kept | {name: key for name, key in made.items() if outcomes[name].succeeded}
@@ -140,7 +141,7 @@ class _Run:
         control = self.settings.phase_control
         jobs = {name: job for name in names if (job := self._refine_job(name))}
         skip = control.skip_phase3_if_exists and not control.force_refine
-        kept = self._keep_existing(list(jobs.values()), self.batch.refined_path, skip)
+        kept = self._keep_existing(list(jobs.values()), skip)
         outcomes = self._run(refine, [job for name, job in jobs.items() if name not in kept], control.force_refine)
         made = {name: job.cache_key for name, job in jobs.items() if name in outcomes and outcomes[name].succeeded}
         return {name: (jobs[name], key) for name, key in (kept | made).items()}
@@ -167,11 +168,11 @@ class _Run:
         with self.progress.phase(task.name, len(jobs)):
             return self.runner.run(task.name, bind(retried, self.settings.output_dir, refresh=refresh), jobs)
 
-    def _keep_existing(self, jobs: list[Any], path_of: Any, skip: bool) -> dict[str, str]:
+    def _keep_existing(self, jobs: Sequence[CoarseJob | RefineJob], skip: bool) -> dict[str, str]:
         """With a skip flag: the videos whose result is there but is not what the cache would give, and their keys."""
         kept = {}
         for job in jobs if skip else []:
-            path = path_of(job)
+            path = self.batch.result_path(job)
             if path.is_file() and find_record(job)[0] is None:
                 kept[job.video.name] = adopted_key(path)
                 reason = f"{path} was there and is kept (--skip_phase{1 if job.phase == 'coarse' else 3}_if_exists)"

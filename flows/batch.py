@@ -99,10 +99,7 @@ class Batch:
             processing=self.settings.phase1_processing,
         )
 
-    def coarse_path(self, job: CoarseJob) -> Path:
-        return job.folder / f"{self.remover.name}.mp4"
-
-    def refined_path(self, job: RefineJob) -> Path:
+    def result_path(self, job: CoarseJob | RefineJob) -> Path:
         return job.folder / f"{self.remover.name}.mp4"
 
     def prompt_file(self, video: Video) -> Path:
@@ -117,13 +114,13 @@ class Batch:
             video=coarse.video,
             output_dir=self.settings.output_dir,
             source_key=coarse.video_fingerprint if original else coarse_key,
-            source_path=coarse.video.video_path if original else self.coarse_path(coarse),
+            source_path=coarse.video.video_path if original else self.result_path(coarse),
             mask_fingerprint=coarse.mask_fingerprint,
             prompt_file=prompt_file,
             captioner_backend=self.settings.caption_environment.caption_backend,
             captioner_fingerprint=self._captioner_fingerprint,
             frame_strategy=prompts.frame_strategy,
-            num_sample_frames=prompts.num_sample_frames,
+            num_sample_frames=prompts.num_sample_frames if prompts.frame_strategy == "multi_sample" else 1,
             n_prompt=NEGATIVE_PROMPT if prompts.n_prompt is None else prompts.n_prompt,
             text_guidance_scale=_or(prompts.text_guidance_scale, TEXT_GUIDANCE_SCALE),
             video_length=processing.video_length,
@@ -172,8 +169,8 @@ class Batch:
             engine_name=self.remover.name,
             coarse_key=coarse_key,
             refine_key=refine_key,
-            coarse_path=self.coarse_path(coarse),
-            refined_path=self.refined_path(refine),
+            coarse_path=self.result_path(coarse),
+            refined_path=self.result_path(refine),
         )
 
 

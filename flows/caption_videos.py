@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
 from lib.captioner.backend import load_captioner
@@ -22,7 +23,7 @@ PROJECT_ROOT = Path(__file__).resolve().parents[1]
 Describe = Callable[[CaptionJob], dict[str, Any]]
 
 
-@task(name="caption video", task_run_name="caption-{name}", persist_result=False, cache_policy=None)
+@task(name="caption video", task_run_name="caption-{name}", persist_result=False, cache_policy=NO_CACHE)
 def caption_video(name: str, job: dict[str, Any], describe: Describe) -> dict[str, Any]:
     """Write the prompt file of one video."""
     record = describe(CaptionJob.from_dict(job))

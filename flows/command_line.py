@@ -22,9 +22,11 @@ EXIT_USAGE = 2
 class RunOptions(BaseModel):
     """How this one call behaves."""
 
-    config: Path | None = Field(None, description="YAML file with any of these flags by name; flags given here win")
-    plan: bool = Field(False, description="only print what would be done for each video and phase")
-    keep_ui: bool = Field(False, description="serve Prefect's UI, also after the run, until Ctrl-C")
+    config: Path | None = Field(
+        default=None, description="YAML file with any of these flags by name; flags given here win"
+    )
+    plan: bool = Field(default=False, description="only print what would be done for each video and phase")
+    keep_ui: bool = Field(default=False, description="serve Prefect's UI, also after the run, until Ctrl-C")
 
 
 class CommandLine(AutoRefineSettings):

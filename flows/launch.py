@@ -9,14 +9,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deployments import CAPTION_POOL
+from flows.batch import Batch, check_readiness, find_videos
 from flows.command_line import RunOptions, complain, parse
 from lib.errors import InputError
-from lib.runtime.launcher import api_configured, is_flow_process, run_embedded
+from lib.runtime.launcher import api_configured, is_flow_process, run_embedded, wait_for_stack
 from lib.settings import AutoRefineSettings
 
 SCRIPT = Path(__file__).with_name("auto_refine.py")
 EXIT_OK = 0
 EXIT_VIDEOS_FAILED = 1
+EXIT_INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,11 +37,19 @@ def _act(settings: AutoRefineSettings, options: RunOptions, words: list[str]) ->
 
         print(plan_text(make_plan(settings)))
         return EXIT_OK
-    if is_flow_process() or api_configured():
+    if is_flow_process():
+        return _run_flow(settings)
+    find_videos(settings)
+    check_readiness(Batch(settings))
+    if api_configured():
         return _run_flow(settings)
     check_output_dir(settings.output_dir)
     return run_embedded(
-        settings.output_dir / ".prefect", [str(SCRIPT), *words], pools=(CAPTION_POOL,), keep_ui=options.keep_ui
+        settings.output_dir / ".prefect",
+        [str(SCRIPT), *words],
+        pools=(CAPTION_POOL,),
+        keep_ui=options.keep_ui,
+        early_flow=True,
     )
 
 
@@ -60,7 +70,12 @@ def _run_flow(settings: AutoRefineSettings) -> int:
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "WARNING")
     from flows.auto_refine import auto_refine
 
-    state = auto_refine(settings, return_state=True)
+    wait_for_stack()
+    try:
+        state = auto_refine(settings, return_state=True)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
     if state.is_completed():
         return EXIT_OK
     error = state.result(raise_on_failure=False)

@@ -5,9 +5,11 @@ counted, and everything unfinished goes into a new pool.
 """
 
 import os
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,19 +19,22 @@ import cv2
 from prefect import Task, flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas import State
-from prefect.futures import PrefectFuture, as_completed
+from prefect.context import FlowRunContext
+from prefect.exceptions import ObjectNotFound
+from prefect.futures import PrefectConcurrentFuture, PrefectFuture
 from prefect.logging import get_run_logger
 from prefect.states import Completed, Crashed, Failed
 from prefect.task_runners import ProcessPoolTaskRunner, ThreadPoolTaskRunner
 
 from lib.records import PhaseRecord, Status
 from lib.runtime.running import forget_running, running_names
-from lib.runtime.slots import init_worker
+from lib.runtime.slots import init_worker, notice_dead_processes
 from tasks.caching import find_record
 from tasks.jobs import Job
 from tasks.removal import running_dir
 
 _MAX_DEATHS = 2
+_POLL_SECONDS = 0.2
 _pool_work: ContextVar[Callable[[], State[Any]]] = ContextVar("pool_work")
 
 
@@ -79,7 +84,8 @@ class _Phase:
         """One pool from start to end; returns the jobs that have to run again because a process was killed."""
         lost: list[Job] = []
         misses = sum(find_record(job)[0] is None for job in jobs)
-        pool = self._process_pool(min(self.runner.workers, misses)) if misses else ThreadPoolTaskRunner(max_workers=4)
+        # The type of a runner names the type of its futures, which with_options does not allow for.
+        pool: Any = self._process_pool(min(self.runner.workers, misses)) if misses else ThreadPoolTaskRunner(4)
 
         for name in running_names(self._marks):
             forget_running(self._marks, name)
@@ -95,10 +101,16 @@ class _Phase:
         return self._after_deaths(lost)
 
     def _run_jobs(self, task: Task[..., Any], jobs: Sequence[Job], lost: list[Job]) -> State[Any]:
-        futures = {task.submit(job): job for job in jobs}
-        for future in as_completed(list(futures)):
-            if not self._settle(future, futures[future]):
-                lost.append(futures[future])
+        pending = {task.submit(job): job for job in jobs}
+        while pending:
+            ended = [future for future in pending if _has_ended(future)]
+            for future in ended:
+                job = pending.pop(future)
+                if not self._settle(future, job):
+                    lost.append(job)
+            if not ended:
+                time.sleep(_POLL_SECONDS)
+                self._notice_deaths()
         failed = [job.video.name for job in jobs if (end := self.outcomes.get(job.video.name)) and not end.succeeded]
         if lost or failed:
             return Failed(message=_describe(failed, [job.video.name for job in lost], len(jobs)))
@@ -125,6 +137,14 @@ class _Phase:
             return False
         self._note(job, outcome_of(future.state))
         return True
+
+    def _notice_deaths(self) -> None:
+        """Otherwise the pool may never see the death of the process that it started last."""
+        context = FlowRunContext.get()
+        if context and isinstance(context.task_runner, ProcessPoolTaskRunner) and running_names(self._marks):
+            executor = context.task_runner._executor  # the runner hides its pool
+            if executor is not None:
+                notice_dead_processes(executor)
 
     def _note(self, job: Job, outcome: Outcome) -> None:
         self.outcomes[job.video.name] = outcome
@@ -170,9 +190,15 @@ def outcome_of(state: State[Any]) -> Outcome:
     return Outcome("failed", reason=reason or state.message or state.name or "unknown")
 
 
+def _has_ended(future: PrefectFuture[Any]) -> bool:
+    return isinstance(future, PrefectConcurrentFuture) and future.wrapped_future.done()
+
+
 def _mark_crashed(future: PrefectFuture[Any]) -> None:
+    """Say so in the UI, where the run would stay Running; one that never started is not known there."""
     crashed = Crashed(message="the process that ran this task was killed")
-    with get_client(sync_client=True) as client:
+    with suppress(ObjectNotFound), get_client(sync_client=True) as client:
+        client.read_task_run(future.task_run_id)
         client.set_task_run_state(future.task_run_id, crashed, force=True)
 
 

@@ -1,8 +1,6 @@
 """What the next run would do for each video and phase, found out without starting anything."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from flows.batch import Batch, Fingerprints, adopted_key, check_readiness, find_videos, fingerprint_inputs
@@ -65,7 +63,7 @@ class _Planner:
         coarse_job, coarse_key = self.batch.coarse(video, fingerprints), ""
         steps = []
         if self.batch.needs_coarse:
-            step, coarse_key = self._removal(coarse_job, self.batch.coarse_path, control.skip_phase1_if_exists)
+            step, coarse_key = self._removal(coarse_job, control.skip_phase1_if_exists)
             steps.append(step)
         caption_job = self.batch.caption(coarse_job, coarse_key)
         caption_step = self._caption(caption_job)
@@ -75,14 +73,11 @@ class _Planner:
             steps.append(self._comparison(coarse_job, coarse_key, refine_job, refine_key, refine_step))
         return steps
 
-    def _removal(
-        self, job: CoarseJob | RefineJob, path_of: Callable[[CoarseJob | RefineJob], Path], keep: bool
-    ) -> tuple[Step, str]:
+    def _removal(self, job: CoarseJob | RefineJob, keep: bool) -> tuple[Step, str]:
+        path = self.batch.result_path(job)
         step = _looked_up(job)
-        if step.state == "to do" and keep and path_of(job).is_file():
-            return Step(step.video, step.phase, "cached", f"{path_of(job)} is there and is kept"), adopted_key(
-                path_of(job)
-            )
+        if step.state == "to do" and keep and path.is_file():
+            return Step(step.video, step.phase, "cached", f"{path} is there and is kept"), adopted_key(path)
         return step, job.cache_key
 
     def _caption(self, job: CaptionJob) -> Step:
@@ -104,7 +99,7 @@ class _Planner:
             return Step(video, RefineJob.phase, "blocked", str(error)), "", None
         if control.force_refine:
             return Step(video, job.phase, "to do", "--force_refine"), job.cache_key, job
-        step, key = self._removal(job, self.batch.refined_path, control.skip_phase3_if_exists)  # type: ignore[arg-type]
+        step, key = self._removal(job, control.skip_phase3_if_exists)
         if rewritten:
             step = Step(video, job.phase, step.state, "unless its new caption differs", uncertain=True)
         return step, key, job

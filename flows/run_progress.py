@@ -1,14 +1,14 @@
 """What is known so far of every video of a run; shown on the terminal and as progress artifacts in Prefect's UI."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from uuid import UUID
+from typing import Any
 
-from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from tqdm import tqdm
 
 from flows.phases import Outcome
 from flows.report import PhaseSummary, VideoSummary, summarise_video
+from tasks.progress import Progress
 
 
 class RunProgress:
@@ -17,14 +17,17 @@ class RunProgress:
     def __init__(self) -> None:
         self._phases: dict[str, list[PhaseSummary]] = {}
         self._prompts: dict[str, str] = {}
-        self._bar: tqdm[None] | None = None
-        self._artifact: UUID | None = None
+        self._bar: tqdm[Any] | None = None
+        self._artifact: Progress | None = None
+        self._count = self._done = 0
 
     @contextmanager
     def phase(self, name: str, count: int) -> Iterator[None]:
         """A bar and an artifact while the phase runs over `count` videos."""
-        self._artifact = create_progress_artifact(progress=0.0, description=f"{name}: 0 of {count} videos")
-        with tqdm(total=count, desc=f"{name:<10}", unit="video", dynamic_ncols=True, disable=None) as self._bar:
+        self._count, self._done = count, 0
+        self._artifact = Progress(f"{name}: 0 of {count} videos")
+        with tqdm(total=count, desc=f"{name:<10}", unit="video", dynamic_ncols=True, disable=None) as bar:
+            self._bar = bar
             try:
                 yield
             finally:
@@ -60,14 +63,6 @@ class RunProgress:
         tqdm.write("\n".join(lines))
         if self._bar is not None and self._artifact is not None:
             self._bar.update()
-            share = 100.0 * self._bar.n / self._bar.total
-            update_progress_artifact(
-                artifact_id=self._artifact,
-                progress=round(share, 1),
-                description=f"{summary.phase}: {self._bar.n} of {self._bar.total} videos",
-            )
-
-
-def succeeded(outcomes: dict[str, Outcome], names: Sequence[str]) -> list[str]:
-    """The names whose phase ended well, in order."""
-    return [name for name in names if name in outcomes and outcomes[name].succeeded]
+            self._done += 1
+            text = f"{summary.phase}: {self._done} of {self._count} videos"
+            self._artifact(self._done / self._count, text)

@@ -19,79 +19,100 @@ class InputOutput(SettingsGroup):
     """Where the videos come from and where everything goes."""
 
     output_dir: Path = Field(description="everything is written here: phase1/, prompt_cache/, final/, summary.json")
-    input_video: Path | None = Field(None, description="single-video mode: a video file or a folder of frames")
-    input_mask: Path | None = Field(None, description="single-video mode: masks (folder, video or one picture)")
-    dataset: Literal["davis", "youtube-vos", "custom"] | None = Field(None, description="batch mode: data-set layout")
-    video_root: Path | None = Field(None, description="batch mode: folder with one video (or frame folder) per name")
-    mask_root: Path | None = Field(None, description="batch mode: folder with one mask folder (or file) per name")
-    video_names: tuple[str, ...] = Field((), description="batch mode: only these videos, as a,b,c")
+    input_video: Path | None = Field(default=None, description="single-video mode: a video file or a folder of frames")
+    input_mask: Path | None = Field(default=None, description="single-video mode: masks (folder, video or one picture)")
+    dataset: Literal["davis", "youtube-vos", "custom"] | None = Field(
+        default=None, description="batch mode: data-set layout"
+    )
+    video_root: Path | None = Field(
+        default=None, description="batch mode: folder with one video (or frame folder) per name"
+    )
+    mask_root: Path | None = Field(
+        default=None, description="batch mode: folder with one mask folder (or file) per name"
+    )
+    video_names: tuple[str, ...] = Field(default=(), description="batch mode: only these videos, as a,b,c")
 
 
 class CaptionEnvironment(SettingsGroup):
     """How the captioner runs."""
 
     caption_env: str | None = Field(
-        None, description="conda env name, venv folder or interpreter; default .venv-caption, else this environment"
+        default=None,
+        description="conda env name, venv folder or interpreter; default .venv-caption, else this environment",
     )
     caption_backend: Literal["palette"] = Field(
-        "palette", description="what writes the sentence; palette needs no weights"
+        default="palette", description="what writes the sentence; palette needs no weights"
     )
-    caption_timeout: float = Field(3600.0, gt=0, description="seconds after which a caption batch is given up")
+    caption_timeout: float = Field(default=3600.0, gt=0, description="seconds after which a caption batch is given up")
 
 
 class Prompts(SettingsGroup):
     """What is written into, and read from, the per-video prompt files."""
 
-    prompt_cache_dir: Path | None = Field(None, description="folder of <name>.yaml; default <output_dir>/prompt_cache")
-    frame_strategy: Literal["middle", "multi_sample"] = Field("middle", description="which frames the captioner sees")
-    num_sample_frames: int = Field(3, ge=1, description="frames for multi_sample")
-    caption_source: Literal["coarse", "original"] = Field(
-        "coarse", description="caption the phase-1 result or the source"
+    prompt_cache_dir: Path | None = Field(
+        default=None, description="folder of <name>.yaml; default <output_dir>/prompt_cache"
     )
-    n_prompt: str | None = Field(None, description="negative prompt; overrides the YAML's")
-    text_guidance_scale: float | None = Field(None, ge=0, description="text guidance; overrides the YAML's (else 2.0)")
+    frame_strategy: Literal["middle", "multi_sample"] = Field(
+        default="middle", description="which frames the captioner sees"
+    )
+    num_sample_frames: int = Field(default=3, ge=1, description="frames for multi_sample")
+    caption_source: Literal["coarse", "original"] = Field(
+        default="coarse", description="caption the phase-1 result or the source"
+    )
+    n_prompt: str | None = Field(default=None, description="negative prompt; overrides the YAML's")
+    text_guidance_scale: float | None = Field(
+        default=None, ge=0, description="text guidance; overrides the YAML's (else 2.0)"
+    )
 
 
 class Engine(SettingsGroup):
     """Which engine removes the object, and where its parts are."""
 
     engine: Literal["propagation"] = Field(
-        "propagation", description="what fills the hole; propagation needs no weights"
+        default="propagation", description="what fills the hole; propagation needs no weights"
     )
 
 
 class PhaseControl(SettingsGroup):
     """What is run again and what is left as it is."""
 
-    skip_phase1_if_exists: bool = Field(False, description="keep any phase-1 result that is there, whoever made it")
-    skip_phase3_if_exists: bool = Field(False, description="keep any final result that is there, whoever made it")
-    force_recaption: bool = Field(False, description="write all captions again, edited ones too (kept as .bak)")
-    force_refine: bool = Field(False, description="run phase 3 again even where it is cached")
-    strict: bool = Field(False, description="exit code 1 also when a video was skipped")
+    skip_phase1_if_exists: bool = Field(
+        default=False, description="keep any phase-1 result that is there, whoever made it"
+    )
+    skip_phase3_if_exists: bool = Field(
+        default=False, description="keep any final result that is there, whoever made it"
+    )
+    force_recaption: bool = Field(default=False, description="write all captions again, edited ones too (kept as .bak)")
+    force_refine: bool = Field(default=False, description="run phase 3 again even where it is cached")
+    strict: bool = Field(default=False, description="exit code 1 also when a video was skipped")
 
 
 class Phase1Speed(SettingsGroup):
     """A coarse pass at low resolution: it only feeds the captioner."""
 
-    phase1_downscale: bool = Field(False, description="run phase 1 at low resolution")
-    phase1_W: int = Field(432, gt=0, description="its width")  # noqa: N815
-    phase1_H: int = Field(240, gt=0, description="its height")  # noqa: N815
+    phase1_downscale: bool = Field(default=False, description="run phase 1 at low resolution")
+    phase1_W: int = Field(default=432, gt=0, description="its width")  # noqa: N815
+    phase1_H: int = Field(default=240, gt=0, description="its height")  # noqa: N815
 
 
 class Processing(SettingsGroup):
     """How frames and masks are read; part of every removal's cache key."""
 
-    video_length: int = Field(-1, description="frames to process, -1 = all")
-    height: int = Field(-1, description="processing height, -1 = the source's")
-    width: int = Field(-1, description="processing width, -1 = the source's")
-    max_img_size: int = Field(1280, ge=64, description="a longer side is processed smaller, the hole scaled up again")
-    mask_dilation_iter: int = Field(4, ge=0, le=100, description="pixels by which the mask grows (3x3, so many times)")
-    mask_threshold: int | None = Field(
-        None, ge=0, le=254, description="mask values above are object; default by format"
+    video_length: int = Field(default=-1, description="frames to process, -1 = all")
+    height: int = Field(default=-1, description="processing height, -1 = the source's")
+    width: int = Field(default=-1, description="processing width, -1 = the source's")
+    max_img_size: int = Field(
+        default=1280, ge=64, description="a longer side is processed smaller, the hole scaled up again"
     )
-    object_ids: tuple[int, ...] = Field((), description="remove only these objects of the annotation, as 1,3")
-    feather: int = Field(3, ge=0, le=64, description="pixels over which the result fades into the source")
-    seed: int = Field(42, ge=0, description="seed of everything random")
+    mask_dilation_iter: int = Field(
+        default=4, ge=0, le=100, description="pixels by which the mask grows (3x3, so many times)"
+    )
+    mask_threshold: int | None = Field(
+        default=None, ge=0, le=254, description="mask values above are object; default by format"
+    )
+    object_ids: tuple[int, ...] = Field(default=(), description="remove only these objects of the annotation, as 1,3")
+    feather: int = Field(default=3, ge=0, le=64, description="pixels over which the result fades into the source")
+    seed: int = Field(default=42, ge=0, description="seed of everything random")
 
     @model_validator(mode="after")
     def _check_lengths(self) -> Self:
@@ -105,23 +126,29 @@ class Processing(SettingsGroup):
 class Anchor(SettingsGroup):
     """The one picture that phase 3 spreads over what no frame ever shows."""
 
-    anchor_method: Literal["patch"] = Field("patch", description="what fills the anchor frame; patch needs no weights")
-    anchor_frame_idx: int = Field(0, ge=0, description="the frame that is filled (the last one if the clip is shorter)")
+    anchor_method: Literal["patch"] = Field(
+        default="patch", description="what fills the anchor frame; patch needs no weights"
+    )
+    anchor_frame_idx: int = Field(
+        default=0, ge=0, description="the frame that is filled (the last one if the clip is shorter)"
+    )
 
 
 class Products(SettingsGroup):
     """Files made besides the result."""
 
-    save_comparison: bool = Field(False, description="also comparison_4in1.mp4: input, mask, phase 1, result")
-    comparison_fps: int = Field(24, gt=0, description="its frame rate")
-    lossless: bool = Field(False, description="also <engine>.mkv, a lossless copy of the final result (FFV1)")
+    save_comparison: bool = Field(default=False, description="also comparison_4in1.mp4: input, mask, phase 1, result")
+    comparison_fps: int = Field(default=24, gt=0, description="its frame rate")
+    lossless: bool = Field(default=False, description="also <engine>.mkv, a lossless copy of the final result (FFV1)")
 
 
 class Execution(SettingsGroup):
     """How the run is carried out; never changes a result."""
 
-    max_workers: int | None = Field(None, ge=1, description="videos at a time; default: what the engine suggests")
-    task_retries: int = Field(1, ge=0, description="times a failed video is tried again in its phase")
+    max_workers: int | None = Field(
+        default=None, ge=1, description="videos at a time; default: what the engine suggests"
+    )
+    task_retries: int = Field(default=1, ge=0, description="times a failed video is tried again in its phase")
 
 
 class AutoRefineSettings(SettingsGroup):

@@ -15,7 +15,7 @@ from prefect.cache_policies import CachePolicy
 from prefect.context import TaskRunContext
 from prefect.locking.protocol import LockManager
 from prefect.logging import get_run_logger
-from prefect.results import ResultRecord
+from prefect.results import ResultRecord  # pyright: ignore[reportPrivateImportUsage] (its documented place)
 from prefect.transactions import IsolationLevel
 
 from lib.errors import InputError

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 from prefect import task
+from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 from prefect.runtime import task_run
 
@@ -28,7 +29,7 @@ def _batch_run_name() -> str:
     return f"caption x{len(task_run.parameters['jobs'])}"
 
 
-@task(name="caption batch", task_run_name=_batch_run_name, persist_result=False, cache_policy=None)
+@task(name="caption batch", task_run_name=_batch_run_name, persist_result=False, cache_policy=NO_CACHE)
 def caption_batch(jobs: Sequence[CaptionJob], env: CaptionEnv, timeout: float, force: bool) -> dict[str, End]:
     """Caption the videos in one flow run of the caption pool; how each ended, by name.
 

@@ -7,7 +7,7 @@ from lib.removers.clip_removal import Guidance
 from lib.removers.registry import get_anchor
 from tasks.caching import worth_retrying
 from tasks.jobs import RefineJob
-from tasks.progress import TaskProgress
+from tasks.progress import Progress
 from tasks.removal import run_removal
 
 
@@ -27,4 +27,4 @@ def refine(job: RefineJob) -> PhaseRecord:
         prompt=job.prompt,
         n_prompt=job.n_prompt,
     )
-    return run_removal(job, TaskProgress(f"refine {job.video.name}"), guidance, job.lossless)
+    return run_removal(job, Progress(f"refine {job.video.name}"), guidance, job.lossless)

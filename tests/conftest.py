@@ -1,10 +1,9 @@
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
+from tests_support import Dataset
 
 os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
 
@@ -18,43 +17,6 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
     with prefect_test_harness(server_startup_timeout=120):
         yield
-
-
-def moving_square(seed: int, frames: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """A textured background under a static camera, a bright square moving over it, and the square's masks."""
-    rng = np.random.default_rng(seed)
-    coarse = rng.integers(30, 200, (height // 8 + 1, width // 8 + 1, 3), np.uint8)
-    plate = coarse.repeat(8, 0).repeat(8, 1)[:height, :width]
-    clip = np.repeat(plate[None], frames, 0)
-    masks = np.zeros((frames, height, width), np.uint8)
-    for index in range(frames):
-        left = 4 + index * (width - 28) // max(frames - 1, 1)
-        clip[index, height // 3 : height // 3 + 16, left : left + 16] = (250, 240, 40)
-        masks[index, height // 3 - 1 : height // 3 + 17, left - 1 : left + 17] = 255
-    return clip, masks
-
-
-def write_frames(folder: Path, pictures: Sequence[np.ndarray]) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    for index, picture in enumerate(pictures):
-        Image.fromarray(picture).save(folder / f"{index:05d}.png")
-    return folder
-
-
-class Dataset:
-    """A DAVIS-like data set of small clips, made by code."""
-
-    def __init__(self, root: Path) -> None:
-        self.videos, self.masks = root / "videos", root / "masks"
-
-    def add(self, name: str, seed: int = 0, frames: int = 6, height: int = 64, width: int = 96) -> None:
-        clip, masks = moving_square(seed, frames, height, width)
-        write_frames(self.videos / name, clip)
-        write_frames(self.masks / name, masks)
-
-    def flags(self, output_dir: Path) -> list[str]:
-        roots = ["--video_root", str(self.videos), "--mask_root", str(self.masks)]
-        return ["--engine", "propagation", "--dataset", "davis", *roots, "--output_dir", str(output_dir)]
 
 
 @pytest.fixture

@@ -9,10 +9,14 @@ from lib.removers.propagation import PropagationRemover
 from lib.settings import Anchor, Engine
 
 
-@lru_cache(maxsize=1)
 def get_remover(engine: Engine) -> Remover:
     """The engine as set; the same object for the whole process, so that models load once."""
-    return {"propagation": PropagationRemover}[engine.engine]()
+    return _make_remover(engine.engine)
+
+
+@lru_cache(maxsize=1)
+def _make_remover(name: str) -> Remover:
+    return {"propagation": PropagationRemover}[name]()
 
 
 def get_anchor(anchor: Anchor, seed: int) -> AnchorInpainter:

@@ -37,7 +37,11 @@ def test_a_config_file_has_the_same_names_and_flags_win(tmp_path):
     config = tmp_path / "job.yaml"
     config.write_text("dataset: davis\nvideo-root: v\nmask_root: m\noutput_dir: o\nseed: 7\nsave_comparison: true\n")
     settings, options = parse(["--config", str(config), "--seed", "8"])
-    assert (settings.processing.seed, settings.products.save_comparison, settings.input_output.dataset) == (8, True, "davis")
+    assert (settings.processing.seed, settings.products.save_comparison, settings.input_output.dataset) == (
+        8,
+        True,
+        "davis",
+    )
     assert options.config == config
     turned_off, _ = parse(["--config", str(config), "--no-save_comparison"])
     assert not turned_off.products.save_comparison

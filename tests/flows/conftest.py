@@ -1,0 +1,64 @@
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from prefect.client.schemas import State
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from flows import phases
+from flows.auto_refine import auto_refine
+from flows.caption_videos import caption_videos
+from flows.command_line import parse
+from flows.report import Summary, VideoSummary
+from tasks import caption as caption_module
+
+
+@pytest.fixture
+def inline(prefect_server: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Phases run in threads and captions in this process: fast, and the same code otherwise."""
+
+    def run_here(batch: Path, *_: Any) -> SimpleNamespace:
+        state = caption_videos(str(batch), return_state=True)
+        return SimpleNamespace(name="here", state=state)
+
+    monkeypatch.setattr(
+        phases._Phase, "_process_pool", lambda _self, workers: ThreadPoolTaskRunner(max_workers=workers)
+    )
+    monkeypatch.setattr(caption_module, "ensure_caption_deployment", lambda: None)
+    monkeypatch.setattr(caption_module, "run_caption_batch", run_here)
+
+
+class Run:
+    """One finished run of the flow."""
+
+    def __init__(self, state: State[Any], output_dir: Path) -> None:
+        self.state = state
+        self.output_dir = output_dir
+        self.summary = Summary.model_validate_json((output_dir / "summary.json").read_bytes())
+
+    def video(self, name: str) -> VideoSummary:
+        return next(video for video in self.summary.videos if video.name == name)
+
+    def statuses(self) -> dict[tuple[str, str], str]:
+        """(video, phase) -> status."""
+        return {(v.name, phase.phase): phase.status for v in self.summary.videos for phase in v.phases}
+
+    def executed(self) -> set[tuple[str, str]]:
+        return {key for key, status in self.statuses().items() if status != "cached"}
+
+
+Runner = Callable[..., Run]
+
+
+@pytest.fixture
+def run_flow(inline: None) -> Iterator[Runner]:
+    """Run the flow with the given command-line words, in this process."""
+
+    def run(words: list[str]) -> Run:
+        settings, _ = parse(words)
+        settings.output_dir.mkdir(parents=True, exist_ok=True)
+        return Run(auto_refine(settings, return_state=True), settings.output_dir)
+
+    yield run
