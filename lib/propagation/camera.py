@@ -10,8 +10,8 @@ from lib.propagation.settings import PropagationSettings
 
 FLAT_DIFFERENCE = 1.0  # gray levels; without any corner only frames this equal pass as unmoved
 NO_MOTION = np.zeros(2, np.float32)
-LK_WINDOW = (21, 21)
-LK_STOP = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 40, 0.005)
+LK_WINDOW = (15, 15)
+LK_STOP = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 20, 0.01)
 
 
 @dataclass(frozen=True)

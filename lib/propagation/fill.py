@@ -2,12 +2,10 @@
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from lib.propagation.chain import Sources
-
-REMAP_COLUMNS = 1024  # points are laid out as rows of this many: remap takes no side of 32768 or more
+from lib.propagation.sampling import read_points
 
 
 @dataclass(frozen=True)
@@ -33,22 +31,10 @@ def fetch(frames: np.ndarray, sources: Sources, wanted: np.ndarray, gains: np.nd
         part = np.flatnonzero(frame == index)
         values = read_points(frames[index], position[part])
         ratio = gain / gains[index]
-        if not np.allclose(ratio, 1):
+        if np.abs(ratio - 1).max() > 1e-6:
             values = np.clip(np.rint(values * ratio), 0, 255).astype(np.uint8)
         colour[part] = values
     return Samples(colour, age)
-
-
-def read_points(frame: np.ndarray, position: np.ndarray) -> np.ndarray:
-    """(N, 3) uint8 colours of a frame at (N, 2) float32 positions (x, y)."""
-    count = len(position)
-    rows = -(-count // REMAP_COLUMNS)
-    grid = np.zeros((rows * REMAP_COLUMNS, 2), np.float32)
-    grid[:count] = position
-    grid = grid.reshape(rows, REMAP_COLUMNS, 2)
-    x, y = np.ascontiguousarray(grid[..., 0]), np.ascontiguousarray(grid[..., 1])
-    values = cv2.remap(frame, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
-    return values.reshape(-1, 3)[:count]
 
 
 def blend(past: Samples, future: Samples) -> tuple[np.ndarray, np.ndarray]:

@@ -6,18 +6,22 @@ import cv2
 import numpy as np
 
 from lib.propagation.flow import Box, fill_smoothly
+from lib.propagation.sampling import read_points
 
-ROUNDS = 3  # of reading the neighbour's motion where the current guess of the motion leads
-MIN_SAMPLES = 200
+ROUNDS = 2  # of reading the neighbour's motion where the current guess of the motion leads
+SAMPLING = 5  # every so many measured pixels are enough to fit the change of motion
+MIN_SAMPLES = 50
 EXPLAINED = 0.2  # share of the measured motion that the neighbour's must explain
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """Residual flow of the frame that the sweep comes from, to the frame before that; sure: (h, w) float32, 0 or 1."""
+    """Residual flow of the frame that the sweep comes from, to the frame before that.
+
+    field: (h, w, 3) float32 over the box: x, y, and 1 where that is certain, else 0.
+    """
 
     field: np.ndarray
-    sure: np.ndarray
     box: Box
 
 
@@ -48,38 +52,41 @@ class MotionMemory:
         completed = fill_smoothly(field, sure)
         if self._seen is not None:
             completed, sure = self._recall(self._seen, completed, trusted, homography, box)
-        self._seen = _Seen(completed, sure, box)
+        self._seen = _Seen(np.dstack([completed, sure]), box)
         return completed
 
     def _recall(
         self, seen: _Seen, guess: np.ndarray, trusted: np.ndarray, homography: np.ndarray, box: Box
     ) -> tuple[np.ndarray, np.ndarray]:
-        recalled, known = _read_there(seen, guess, homography, box)
-        change = _fit_change(recalled[trusted & (known > 0.999)], guess[trusted & (known > 0.999)])
-        sure = trusted.astype(np.float32)
+        samples = np.argwhere(trusted)[::SAMPLING]
+        measured = guess[samples[:, 0], samples[:, 1]]
+        recalled, known = _read_there(seen, samples, measured, homography, box)
+        change = _fit_change(recalled[known], measured[known])
         if change is None:
-            return guess, sure
-        flow, usable = guess, np.zeros(trusted.shape, bool)
+            return guess, trusted.astype(np.float32)
+        pixels = np.argwhere(~trusted)
+        rows, columns = pixels.T
+        start = flow = guess[rows, columns]
+        known = np.zeros(len(pixels), bool)
         for _ in range(ROUNDS):
-            recalled, known = _read_there(seen, flow, homography, box)
-            usable = ~trusted & (known > 0.999)
-            flow = np.where(usable[..., None], recalled @ change, guess).astype(np.float32)
-        sure = (trusted | usable).astype(np.float32)
-        return fill_smoothly(flow, sure), sure
+            recalled, known = _read_there(seen, pixels, flow, homography, box)
+            flow = np.where(known[:, None], recalled @ change, start)
+        completed, sure = guess.copy(), trusted.astype(np.float32)
+        completed[rows, columns] = flow
+        sure[rows, columns] = known
+        return fill_smoothly(completed, sure), sure
 
 
-def _read_there(seen: _Seen, flow: np.ndarray, homography: np.ndarray, box: Box) -> tuple[np.ndarray, np.ndarray]:
-    """The neighbour's flow and certainty where `flow` leads from each pixel of the box."""
-    height, width = flow.shape[:2]
-    x = flow[..., 0] + np.arange(box.left, box.left + width)
-    y = flow[..., 1] + np.arange(box.top, box.top + height)[:, None]
-    depth = homography[2, 0] * x + homography[2, 1] * y + homography[2, 2]
-    there_x = (homography[0, 0] * x + homography[0, 1] * y + homography[0, 2]) / depth - seen.box.left
-    there_y = (homography[1, 0] * x + homography[1, 1] * y + homography[1, 2]) / depth - seen.box.top
-    there_x, there_y = there_x.astype(np.float32), there_y.astype(np.float32)
-    recalled = cv2.remap(seen.field, there_x, there_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    known = cv2.remap(seen.sure, there_x, there_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
-    return recalled, known
+def _read_there(
+    seen: _Seen, pixels: np.ndarray, flow: np.ndarray, homography: np.ndarray, box: Box
+) -> tuple[np.ndarray, np.ndarray]:
+    """(N, 2) neighbour's flow where `flow` leads from the box's pixels (N, 2) (row, column), and (N,) bool: certain."""
+    x, y = pixels[:, 1] + flow[:, 0] + box.left, pixels[:, 0] + flow[:, 1] + box.top
+    projected = homography @ np.stack([x, y, np.ones_like(x)])
+    there = (projected[:2] / projected[2]).T - (seen.box.left, seen.box.top)
+    values = read_points(seen.field, there, cv2.INTER_LINEAR)
+    inside = ((there >= 0) & (there <= np.array(seen.box.size) - 1)).all(axis=1)
+    return values[:, :2], inside & (values[:, 2] > 0.999)
 
 
 def _fit_change(before: np.ndarray, now: np.ndarray) -> np.ndarray | None:
@@ -90,4 +97,4 @@ def _fit_change(before: np.ndarray, now: np.ndarray) -> np.ndarray | None:
     ridge = 0.01 * len(before) * np.eye(2)
     change = np.linalg.solve(before.T @ before + ridge, before.T @ now + ridge)
     left, energy = ((before @ change - now) ** 2).sum(), (now**2).sum()
-    return change if left < (1 - EXPLAINED) * energy else None
+    return change.astype(np.float32) if left < (1 - EXPLAINED) * energy else None

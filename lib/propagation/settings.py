@@ -11,7 +11,7 @@ class PropagationSettings:
     guard: int = 6  # flow this near to the hole is not trusted in the first pass (scaled)
     flow_margin: int = 40  # how far around the hole flow is computed (scaled)
     camera_side: int = 960  # the camera is estimated on frames whose longer side is at most this
-    corners: int = 900  # corners tracked per pair of frames
+    corners: int = 500  # corners tracked per pair of frames
     inlier_px: float = 1.0  # a corner farther than this from the camera's motion does not belong to it
     min_inliers: int = 16  # fewer corners that agree on the camera's motion break the chain
     min_inlier_share: float = 0.12  # of all corners found; fewer break the chain
