@@ -1,7 +1,7 @@
 """The camera's motion between neighbouring frames: a homography and a gain, or an honest "cannot be followed"."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -19,7 +19,7 @@ class CameraStep:
     """From frame t to t+1.
 
     homography: (3, 3) float64, pixels (x, y, 1) of frame t to frame t+1. gain: (3,) float64, colour of t+1 over t.
-    still: the corners did not move; then the homography is exactly the identity.
+    still: the corners hardly moved; in a static shot the homography is then exactly the identity.
     """
 
     homography: np.ndarray
@@ -95,22 +95,24 @@ def _steps(views: Iterator[_View], settings: PropagationSettings) -> Iterator[Ca
 
 def _step(view: _View, following: _View, settings: PropagationSettings) -> CameraStep | None:
     corners, moved, found = _track(view, following, settings)
-    if len(corners) >= settings.min_inliers and _median_motion(corners, moved) < settings.still_px:
-        return _judged(np.eye(3), True, view, following, settings)
     if found == 0:
         return _flat_step(view, following)
-    step = _moved_step(corners, moved, found, view, following, settings)
+    step = _step_of(corners, moved, found, view, following, settings)
     if step is None:
         corners, moved, found = _track(view, following, settings, _phase_shift(view, following))
-        step = _moved_step(corners, moved, found, view, following, settings)
+        step = _step_of(corners, moved, found, view, following, settings)
     return step
 
 
-def _moved_step(
+def _step_of(
     corners: np.ndarray, moved: np.ndarray, found: int, view: _View, following: _View, settings: PropagationSettings
 ) -> CameraStep | None:
+    """The camera's step from tracked corners; None where too few agree or the aligned pictures are not alike."""
+    still = len(corners) >= settings.min_inliers and _median_motion(corners, moved) < settings.still_px
     homography = _fit(corners, moved, found, settings)
-    return None if homography is None else _judged(homography, False, view, following, settings)
+    if homography is None:
+        return None
+    return _judged(homography, still, view, following, settings)
 
 
 def _track(
@@ -223,6 +225,8 @@ def _shot(
         gains = np.ones_like(gains)
     static = bool(steps) and all(step.still for step in steps)
     static = static and _still_over(frames, masks, start, stop, settings)
+    if static:
+        steps = [replace(step, homography=np.eye(3)) for step in steps]
     return Shot(start, stop, tuple(steps), gains, static)
 
 
