@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from prefect.logging import get_run_logger
 from tqdm import tqdm
 
 from flows.phases import Outcome
@@ -15,6 +16,7 @@ class RunProgress:
     """Collects the outcomes; one line on the terminal for each as it comes."""
 
     def __init__(self) -> None:
+        self._logger = get_run_logger()  # of the main run, also while a phase's own run is under way
         self._phases: dict[str, list[PhaseSummary]] = {}
         self._prompts: dict[str, str] = {}
         self._bar: tqdm[Any] | None = None
@@ -61,6 +63,8 @@ class RunProgress:
         lines = [f"{summary.phase:<10} {video} {summary.status}{timing}{reason}"]
         lines += [f"{'':<10} {video} note: {note}" for note in summary.notes if summary.status == "done"]
         tqdm.write("\n".join(lines))
+        for line in lines:
+            self._logger.info("%s", line)  # for the UI; the console shows warnings only
         if self._bar is not None and self._artifact is not None:
             self._bar.update()
             self._done += 1
