@@ -14,7 +14,7 @@ SceneKind = Literal["static", "pan", "zoom", "parallax"]
 OVERSAMPLING = 2
 REFERENCE_WIDTH = 432  # motions and object sizes below are in pixels of a frame this wide
 SENSOR_NOISE = 0.5  # gray levels; without it the static scene would be solved by copying any frame
-NEAR_DEPTH_RATIO = 1.5  # how much faster the near layer of the parallax scene moves
+NEAR_SPEED = {"parallax": 1.5, "zoom": 1.3}  # scenes with a near layer, and how much faster that moves
 
 
 @dataclass(frozen=True)
@@ -96,9 +96,11 @@ def _render_place(clean: np.ndarray, kind: SceneKind, poses: np.ndarray, rng: np
     """Write the pictures that the camera sees at `poses` into `clean`."""
     height, width = clean.shape[1:3]
     far, far_origin = _canvas_for(poses, (height, width), rng)
-    near_poses = _nearer(poses, NEAR_DEPTH_RATIO)
-    near, near_origin = _canvas_for(near_poses, (height, width), rng) if kind == "parallax" else (far, far_origin)
-    cover = _near_cover(near.shape[:2], width, rng) if kind == "parallax" else None
+    near_poses = _nearer(poses, NEAR_SPEED.get(kind, 1.0))
+    near, near_origin, cover = far, far_origin, None
+    if kind in NEAR_SPEED:
+        near, near_origin = _canvas_for(near_poses, (height, width), rng)
+        cover = _near_cover(near.shape[:2], width, rng)
     for index, pose in enumerate(poses):
         picture = _view(far, far_origin, pose, (height, width))
         if cover is not None:
