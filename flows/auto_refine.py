@@ -32,11 +32,12 @@ from flows.run_progress import RunProgress
 from lib.errors import InputError
 from lib.settings import AutoRefineSettings
 from lib.video.datasets import Video
-from tasks.caching import bind, find_record
+from tasks.caching import bind
 from tasks.caption import End, caption, caption_batch
 from tasks.coarse import coarse
 from tasks.comparison import comparison
 from tasks.jobs import CaptionJob, CoarseJob, Job, RefineJob
+from tasks.record_store import find_record
 from tasks.refine import refine
 
 

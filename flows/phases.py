@@ -29,8 +29,8 @@ from prefect.task_runners import ProcessPoolTaskRunner, ThreadPoolTaskRunner
 from lib.records import PhaseRecord, Status
 from lib.runtime.running import forget_running, running_names
 from lib.runtime.slots import init_worker, notice_dead_processes
-from tasks.caching import find_record
 from tasks.jobs import Job
+from tasks.record_store import find_record
 from tasks.removal import running_dir
 
 _MAX_DEATHS = 2

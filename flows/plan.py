@@ -7,8 +7,8 @@ from flows.batch import Batch, Fingerprints, adopted_key, check_readiness, find_
 from lib.errors import InputError
 from lib.settings import AutoRefineSettings
 from lib.video.datasets import Video
-from tasks.caching import find_record
 from tasks.jobs import CaptionJob, CoarseJob, Job, RefineJob
+from tasks.record_store import find_record
 
 PlanState = Literal["cached", "to do", "blocked"]
 

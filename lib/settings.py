@@ -38,7 +38,7 @@ class CaptionEnvironment(SettingsGroup):
 
     caption_env: str | None = Field(
         default=None,
-        description="conda env name, venv folder or interpreter; default .venv-caption, else this environment",
+        description="conda env name, venv folder or interpreter; default: .venv-caption if built",
     )
     caption_backend: Literal["palette"] = Field(
         default="palette", description="what writes the sentence; palette needs no weights"

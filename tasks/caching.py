@@ -1,7 +1,6 @@
 """Result caching keyed on content: a hit counts only while the files that it vouches for are still there.
 
-Records are JSON files below `<output_dir>/.prefect/results`, named by the job's cache key. Two processes that want the
-same key wait for each other on a file lock, which the kernel frees however its holder dies.
+Two processes that want the same key wait for each other on a file lock, which the kernel frees however its holder dies.
 """
 
 import asyncio
@@ -15,40 +14,15 @@ from prefect.cache_policies import CachePolicy
 from prefect.context import TaskRunContext
 from prefect.locking.protocol import LockManager
 from prefect.logging import get_run_logger
-from prefect.results import ResultRecord  # pyright: ignore[reportPrivateImportUsage] (its documented place)
 from prefect.transactions import IsolationLevel
 
 from lib.errors import InputError
-from lib.records import PhaseRecord
 from lib.runtime.file_lock import LockedFile, try_lock
 from tasks.jobs import Job
+from tasks.record_store import find_record, results_dir
 
 AnyTask = TypeVar("AnyTask", bound=Task[..., Any])
 _POLL_SECONDS = 0.1
-
-
-def results_dir(output_dir: Path) -> Path:
-    return output_dir / ".prefect" / "results"
-
-
-def find_record(job: Job) -> tuple[PhaseRecord | None, str]:
-    """The record under the job's key if it still holds, else None; and why not."""
-    path = results_dir(job.output_dir) / job.cache_key
-    if not path.is_file():
-        return None, "not done yet"
-    try:
-        record = ResultRecord[Any].deserialize(path.read_bytes()).result
-    except (ValueError, KeyError, TypeError) as error:
-        return None, f"the record {path.name} is unreadable ({type(error).__name__})"
-    if not isinstance(record, PhaseRecord):
-        return None, f"the record {path.name} holds a {type(record).__name__}, not a phase record"
-    problem = record.problem(job.output_dir)
-    return (None, problem) if problem else (record, "")
-
-
-def drop_record(job: Job) -> None:
-    """Forget the result under the job's key; its files stay until the phase runs again."""
-    (results_dir(job.output_dir) / job.cache_key).unlink(missing_ok=True)
 
 
 @dataclass
@@ -72,7 +46,7 @@ class JobCache(CachePolicy):
         path = results_dir(job.output_dir) / job.cache_key
         if not path.exists():
             return
-        drop_record(job)
+        path.unlink()
         # The store also keeps a copy in memory, under the resolved path.
         task_ctx.result_store.cache.clear()
         get_run_logger().warning("%s of %s runs again: %s", job.phase, job.video.name, why)

@@ -9,9 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from prefect.results import ResultRecord
-
 from lib.records import PhaseRecord
+from tasks.record_store import read_record
 
 ROOT = Path(__file__).resolve().parents[1]
 T = TypeVar("T")
@@ -101,7 +100,7 @@ def link_environment(folder: Path, packages: list[str] | None = None) -> Path:
 def stored_records(output_dir: Path) -> list[PhaseRecord]:
     """Everything recorded as finished below the output directory."""
     paths = (output_dir / ".prefect" / "results").glob("*-*")
-    return [ResultRecord.deserialize(path.read_bytes()).result for path in paths]
+    return [read_record(path) for path in paths]
 
 
 def _pids() -> list[int]:

@@ -1,6 +1,11 @@
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from embedded_support import SCRIPT
+from tests_support import Dataset
 
 from flows.command_line import parse
 from lib.errors import InputError
@@ -79,3 +84,23 @@ def test_bad_usage_is_refused(words, capsys):
     with pytest.raises((InputError, SystemExit)) as refused:
         parse(words)
     assert isinstance(refused.value, InputError) or refused.value.code == 2
+
+
+def test_a_plan_starts_nothing_and_writes_nothing(tmp_path):
+    dataset = Dataset(tmp_path / "data")
+    dataset.add("bear")
+    home = tmp_path / "home"
+    home.mkdir()
+    words = [*dataset.flags(tmp_path / "out"), "--plan"]
+    env = {"PATH": os.environ["PATH"], "HOME": str(home), "PYTHONPROFILEIMPORTTIME": "1"}
+    done = subprocess.run([sys.executable, str(SCRIPT), *words], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [
+        *("bear", "coarse", "to", "do", "not", "done", "yet"),
+        *("bear", "caption", "to", "do", "not", "done", "yet"),
+        *("bear", "refine", "to", "do", "waits", "for", "its", "caption"),
+        *("0", "cached,", "3", "to", "do,", "0", "blocked"),
+    ]
+    assert "prefect" not in {line.split("|")[-1].strip() for line in done.stderr.splitlines()}
+    assert list(home.iterdir()) == []
+    assert not (tmp_path / "out").exists()

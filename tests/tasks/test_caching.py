@@ -11,8 +11,9 @@ from prefect import flow, task
 
 from lib.records import PhaseRecord, artifacts_of
 from lib.video.datasets import Video
-from tasks.caching import FileLockManager, bind, find_record, results_dir
+from tasks.caching import FileLockManager, bind
 from tasks.jobs import Job
+from tasks.record_store import find_record, results_dir
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNS: list[str] = []
