@@ -51,12 +51,12 @@ def fill_never_visible(
     """Fill the missing pixels of a shot in place, and count in `painted` how; it bounds the pictures of a clip.
 
     Args:
-        frames: (T, H, W, 3) uint8 of the whole clip, filled but for `missing`.
+        frames: (T, H, W, 3) uint8 of the shot, filled but for `missing`.
         missing: per frame of the shot the flat indices (N,) int32, sorted, that are still to fill; emptied.
         inpaint: paints one picture.
         first: frame of the shot to paint first; others follow, the one with the most missing pixels first.
     """
-    size, start = frames.shape[1:3], links.shot.start
+    size = frames.shape[1:3]
     crumb = scaled(settings.crumb_area**0.5, size) ** 2
     while painted.pictures < settings.max_anchors:
         counts = [len(flat) for flat in missing]
@@ -64,8 +64,8 @@ def fill_never_visible(
         if counts[chosen] <= crumb:
             break
         hole = _as_mask(missing[chosen], size)
-        picture = inpaint(frames[start + chosen], hole)
-        frames[start + chosen][hole] = picture[hole]
+        picture = inpaint(frames[chosen], hole)
+        frames[chosen][hole] = picture[hole]
         painted.pictures += 1
         painted.anchored += counts[chosen]
         before = list(missing)
@@ -75,7 +75,7 @@ def fill_never_visible(
     for index, flat in enumerate(missing):
         if len(flat):
             hole = _as_mask(flat, size)
-            frames[start + index] = paint_with_telea(frames[start + index], hole)
+            frames[index] = paint_with_telea(frames[index], hole)
             painted.crumbs += len(flat)
             missing[index] = flat[:0]
 
@@ -84,8 +84,7 @@ def _carry(
     frames: np.ndarray, before: list[np.ndarray], missing: list[np.ndarray], links: Links, chosen: int, direction: int
 ) -> int:
     """Carry the painted frame `chosen` to one end of the shot; the number of pixels filled."""
-    size, shot = frames.shape[1:3], links.shot
-    part, filled = frames[shot.start : shot.stop], 0
+    size, filled = frames.shape[1:3], 0
     closed, beyond = np.zeros(size, bool), nowhere(np.empty(0, np.int32))
     index = chosen + direction
     while 0 <= index < len(before) and len(before[index]):
@@ -93,23 +92,23 @@ def _carry(
         flat = np.flatnonzero(own_closed).astype(np.int32)
         target, jacobian = links.targets(index, -direction, flat)
         beyond = follow(flat, target, jacobian, closed, beyond, index - direction, len(before))
-        filled += _write(part, missing, beyond, index, chosen, shot.gains)
+        filled += _write(frames, missing, beyond, index, chosen, links.shot.gains)
         closed = own_closed
         index += direction
     return filled
 
 
 def _write(
-    part: np.ndarray, missing: list[np.ndarray], sources: Sources, index: int, chosen: int, gains: np.ndarray
+    frames: np.ndarray, missing: list[np.ndarray], sources: Sources, index: int, chosen: int, gains: np.ndarray
 ) -> int:
     to_fill = np.zeros(len(sources.flat), bool)
     to_fill[np.searchsorted(sources.flat, missing[index])] = True
     found = sources.frame >= 0
-    samples = fetch(part, sources, found, gains, gains[index])
+    samples = fetch(frames, sources, found, gains, gains[index])
     painted, rim = (to_fill & found)[found], (~to_fill & (sources.frame == chosen))[found]
     flat, colour = sources.flat[found], samples.colour.astype(np.float32)
-    colour = colour[painted] + _change_of_light(part[index], flat, colour, rim)[painted]
-    part[index].reshape(-1, 3)[flat[painted]] = np.clip(np.rint(colour), 0, 255)
+    colour = colour[painted] + _change_of_light(frames[index], flat, colour, rim)[painted]
+    frames[index].reshape(-1, 3)[flat[painted]] = np.clip(np.rint(colour), 0, 255)
     missing[index] = np.setdiff1d(missing[index], flat[painted], assume_unique=True)
     return int(painted.sum())
 

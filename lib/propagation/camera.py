@@ -1,6 +1,6 @@
 """The camera's motion between neighbouring frames: a homography and a gain, or an honest "cannot be followed"."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import cv2
@@ -41,12 +41,18 @@ class Shot:
     static: bool
 
 
-def find_shots(frames: np.ndarray, masks: np.ndarray, settings: PropagationSettings) -> list[Shot]:
+def find_shots(
+    frames: np.ndarray,
+    masks: np.ndarray,
+    settings: PropagationSettings,
+    report: Callable[[float], None] = lambda _share: None,
+) -> list[Shot]:
     """Follow the camera through a clip; the chain breaks at cuts and where the motion cannot be told.
 
     Args:
         frames: (T, H, W, 3) uint8 RGB.
         masks: (T, H, W) bool, True where the object is; nothing under it is used.
+        report: called with the share done, 0..1.
     """
     shots: list[Shot] = []
     steps: list[CameraStep] = []
@@ -58,6 +64,7 @@ def find_shots(frames: np.ndarray, masks: np.ndarray, settings: PropagationSetti
             start, steps = index, []
         else:
             steps.append(step)
+        report((index + 1) / len(frames))
     shots.append(_shot(frames, masks, start, len(frames), steps, settings))
     return shots
 

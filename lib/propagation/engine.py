@@ -68,12 +68,12 @@ def propagate(
         np.copyto(out, frames)
     painted = Painted()
     with _reproducible_opencv():
-        shots = find_shots(out, masks, settings)
-        report(CAMERA_SHARE)
-        for shot in shots:
-            for chunk in chunks_of(shot, masks, settings):
-                _fill_chunk(out, masks, chunk, settings, inpaint, first_anchor, painted)
-                report(CAMERA_SHARE + (1 - CAMERA_SHARE) * chunk.finished / len(frames))
+        shots = find_shots(out, masks, settings, lambda share: report(CAMERA_SHARE * share))
+        for chunk in (chunk for shot in shots for chunk in chunks_of(shot, masks, settings)):
+            for share in _fill_chunk(out, masks, chunk, settings, inpaint, first_anchor, painted):
+                done = chunk.start + share * (chunk.finished - chunk.start)
+                report(CAMERA_SHARE + (1 - CAMERA_SHARE) * done / len(frames))
+        report(1.0)
     return Propagation(out, int(masks.sum()), painted.anchored, painted.crumbs, len(shots))
 
 
@@ -82,8 +82,9 @@ def _check(frames: np.ndarray, masks: np.ndarray, out: np.ndarray | None) -> Non
         raise ValueError(f"frames must be (T, H, W, 3) uint8 with T >= 1, got {frames.shape} {frames.dtype}")
     if masks.shape != frames.shape[:3] or masks.dtype != bool:
         raise ValueError(f"masks must be {frames.shape[:3]} bool, got {masks.shape} {masks.dtype}")
-    if out is not None and (out.shape != frames.shape or out.dtype != np.uint8):
-        raise ValueError(f"out must be {frames.shape} uint8, got {out.shape} {out.dtype}")
+    if out is not None and (out.shape != frames.shape or out.dtype != np.uint8 or not out.flags.c_contiguous):
+        kind = "" if out.flags.c_contiguous else " that is not contiguous"
+        raise ValueError(f"out must be {frames.shape} uint8 and contiguous, got {out.shape} {out.dtype}{kind}")
 
 
 @contextmanager
@@ -105,7 +106,8 @@ def _fill_chunk(
     inpaint: Inpaint,
     first_anchor: int,
     painted: Painted,
-) -> None:
+) -> Iterator[float]:
+    """Fill the holes of a chunk, and yield the share done now and then."""
     frames, masks, shot = chunk.cut(frames, masks)
     if not masks.any():
         return
@@ -114,63 +116,58 @@ def _fill_chunk(
         missing = _fill_from_frames(frames, masks, links, settings)
         fill_from_plate(frames, masks, shot, settings)
     else:
-        missing = _fill_in_passes(frames, masks, links, settings)
+        missing: list[np.ndarray] = []
+        for done in range(settings.passes):
+            add_residuals(links, frames, _unknown(masks, missing, settings), settings)
+            yield (done + 0.7) / (settings.passes + 0.1)
+            missing = _fill_from_frames(frames, masks, links, settings)
+            yield (done + 1) / (settings.passes + 0.1)
     fill_never_visible(frames, missing, links, inpaint, first_anchor - chunk.start, settings, painted)
 
 
-def _fill_in_passes(
-    frames: np.ndarray, masks: np.ndarray, links: Links, settings: PropagationSettings
-) -> list[np.ndarray]:
-    size, start = frames.shape[1:3], links.shot.start
-    guard = _square(scaled(settings.guard, size))
-    missing: list[np.ndarray] = []
+def _unknown(
+    masks: np.ndarray, missing: list[np.ndarray], settings: PropagationSettings
+) -> Callable[[int], np.ndarray]:
+    """Where a frame's content means nothing to the flow: near the hole, or once it is filled near what is missing."""
+    guard = 2 * scaled(settings.guard, masks.shape[1:]) + 1
 
     def unknown(index: int) -> np.ndarray:
         if not missing:
-            return cv2.dilate(masks[start + index].astype(np.uint8), guard) > 0
-        left = np.zeros(size, bool)
+            return cv2.dilate(masks[index].astype(np.uint8), np.ones((guard, guard), np.uint8)) > 0
+        left = np.zeros(masks.shape[1:], bool)
         left.ravel()[missing[index]] = True
         return closed_pixels(left)
 
-    for _ in range(settings.passes):
-        add_residuals(links, frames, unknown, settings)
-        missing = _fill_from_frames(frames, masks, links, settings)
-    return missing
-
-
-def _square(radius: int) -> np.ndarray:
-    return np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)
+    return unknown
 
 
 def _fill_from_frames(
     frames: np.ndarray, masks: np.ndarray, links: Links, settings: PropagationSettings
 ) -> list[np.ndarray]:
     """Fill what other frames show; per frame the flat indices of the hole's pixels that none does."""
-    shot = links.shot
-    part, hidden = frames[shot.start : shot.stop], masks[shot.start : shot.stop]
-    count = len(part)
+    gains = links.shot.gains
     past = [
-        fetch(part, sources, wanted, shot.gains, shot.gains[index])
-        for index, sources, wanted in _sweep(hidden, links, 1, settings)
+        fetch(frames, sources, wanted, gains, gains[index])
+        for index, sources, wanted in _sweep(masks, links, 1, settings)
     ]
-    missing = [np.empty(0, np.int32)] * count
-    for index, sources, wanted in _sweep(hidden, links, -1, settings):
-        future = fetch(part, sources, wanted, shot.gains, shot.gains[index])
+    missing = [np.empty(0, np.int32)] * len(frames)
+    for index, sources, wanted in _sweep(masks, links, -1, settings):
+        future = fetch(frames, sources, wanted, gains, gains[index])
         colour, unseen = blend(past[index], future)
         flat = sources.flat[wanted]
-        part[index].reshape(-1, 3)[flat[~unseen]] = colour[~unseen]
+        frames[index].reshape(-1, 3)[flat[~unseen]] = colour[~unseen]
         missing[index] = flat[unseen]
     return missing
 
 
 def _sweep(
-    hidden: np.ndarray, links: Links, direction: int, settings: PropagationSettings
+    masks: np.ndarray, links: Links, direction: int, settings: PropagationSettings
 ) -> Iterator[tuple[int, Sources, np.ndarray]]:
     """Sources of each frame, from one end of the shot to the other; each frame builds on the one before.
 
     Yields the frame's index, its sources on the side where the sweep comes from, and which of them lie in the hole.
     """
-    count = len(hidden)
+    count = len(masks)
     beyond, closed = nowhere(np.empty(0, np.int32)), np.zeros(0, bool)
     for index in range(count) if direction > 0 else range(count - 1, -1, -1):
         flat = links.flat[index]
@@ -180,6 +177,6 @@ def _sweep(
             beyond = follow(flat, target, jacobian, closed, beyond, neighbour, settings.reach)
         else:
             beyond = nowhere(flat)
-        closed = np.zeros(hidden.shape[1:], bool)
+        closed = np.zeros(masks.shape[1:], bool)
         closed.ravel()[flat] = True
-        yield index, beyond, hidden[index].ravel()[flat]
+        yield index, beyond, masks[index].ravel()[flat]

@@ -52,10 +52,9 @@ def scaled(pixels: float, size: tuple[int, ...]) -> int:
 
 
 def link_by_camera(masks: np.ndarray, shot: Shot) -> Links:
-    """Links that follow the camera alone. masks: (T, H, W) bool of the whole clip."""
+    """Links that follow the camera alone. masks: (T, H, W) bool of the shot."""
     flat = [
-        np.flatnonzero(closed_pixels(mask)).astype(np.int32) if mask.any() else np.empty(0, np.int32)
-        for mask in masks[shot.start : shot.stop]
+        np.flatnonzero(closed_pixels(mask)).astype(np.int32) if mask.any() else np.empty(0, np.int32) for mask in masks
     ]
     return Links(shot, masks.shape[2], flat, [None] * len(flat), [None] * len(flat))
 
@@ -69,7 +68,7 @@ def add_residuals(
     """Add the residual flow between neighbouring frames to the links.
 
     Args:
-        frames: (T, H, W, 3) uint8 of the whole clip.
+        frames: (T, H, W, 3) uint8 of the shot.
         unknown: gives for a frame of the shot (H, W) bool, where neither its content nor its flow can be used.
     """
     for direction in (1, -1):
@@ -84,14 +83,14 @@ def _residuals_of(
     settings: PropagationSettings,
 ) -> None:
     """Residuals from each frame to the one that a sweep in `direction` comes from."""
-    shot, size = links.shot, frames.shape[1:3]
+    size = frames.shape[1:3]
     flow, memory = ResidualFlow(settings), MotionMemory()
     margin = scaled(settings.flow_margin, size)
     stored = links.to_previous if direction > 0 else links.to_next
     order = list(range(len(links.flat)))[::direction]
-    other_gray, other_hidden = _gray(frames[shot.start + order[0]]), unknown(order[0])
+    other_gray, other_hidden = _gray(frames[order[0]]), unknown(order[0])
     for index in order[1:]:
-        gray, hidden = _gray(frames[shot.start + index]), unknown(index)
+        gray, hidden = _gray(frames[index]), unknown(index)
         homography = links.homography(index, -direction)
         box = _box_of_pair(links, index, -direction, size, margin)
         stored[index] = None

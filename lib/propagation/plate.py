@@ -9,37 +9,26 @@ BLOCK = 8192  # pixels sorted at once
 HIDDEN = np.float32(1e6)  # sorts behind every colour
 
 
-def fill_from_plate(
-    frames: np.ndarray, masks: np.ndarray, shot: Shot, settings: PropagationSettings
-) -> list[np.ndarray]:
+def fill_from_plate(frames: np.ndarray, masks: np.ndarray, shot: Shot, settings: PropagationSettings) -> None:
     """Write the median of the visible samples into the holes of a static shot.
 
     Pixels with fewer than `plate_sources` samples, or whose samples differ too much (moving leaves, changing light),
     are left as they are.
 
     Args:
-        frames: (T, H, W, 3) uint8, of the whole clip, changed in place. masks: (T, H, W) bool.
-
-    Returns:
-        For each frame of the shot the flat indices, int32 and sorted, of hole pixels that were not filled.
+        frames: (T, H, W, 3) uint8 of the shot, changed in place. masks: (T, H, W) bool.
     """
-    part, hidden = frames[shot.start : shot.stop], masks[shot.start : shot.stop]
-    count, width = len(hidden), hidden.shape[2]
-    pixels = np.flatnonzero(hidden.any(axis=0))
+    pixels = np.flatnonzero(masks.any(axis=0))
     colour = np.empty((len(pixels), 3), np.float32)
     sure = np.empty(len(pixels), bool)
     for start in range(0, len(pixels), BLOCK):
-        rows, columns = np.divmod(pixels[start : start + BLOCK], width)
-        samples = part[:, rows, columns] / shot.gains[:, None].astype(np.float32)
+        rows, columns = np.divmod(pixels[start : start + BLOCK], masks.shape[2])
+        samples = frames[:, rows, columns] / shot.gains[:, None].astype(np.float32)
         chosen = slice(start, start + BLOCK)
-        colour[chosen], sure[chosen] = _median(samples, hidden[:, rows, columns], settings)
-    left: list[np.ndarray] = []
-    for index in range(count):
-        own = hidden[index].ravel()[pixels]
-        values = colour[own & sure] * shot.gains[index]
-        part[index].reshape(-1, 3)[pixels[own & sure]] = np.clip(np.rint(values), 0, 255)
-        left.append(pixels[own & ~sure].astype(np.int32))
-    return left
+        colour[chosen], sure[chosen] = _median(samples, masks[:, rows, columns], settings)
+    for frame, mask, gain in zip(frames, masks, shot.gains, strict=True):
+        own = mask.ravel()[pixels] & sure
+        frame.reshape(-1, 3)[pixels[own]] = np.clip(np.rint(colour[own] * gain), 0, 255)
 
 
 def _median(samples: np.ndarray, hidden: np.ndarray, settings: PropagationSettings) -> tuple[np.ndarray, np.ndarray]:

@@ -162,6 +162,27 @@ def test_one_pass_is_allowed_and_near_two():
     assert one > 36
 
 
+def test_an_output_that_numpy_cannot_write_through_is_refused():
+    wide = np.zeros((2, 40, 50, 3), np.uint8)
+    with pytest.raises(ValueError, match="not contiguous"):
+        propagate(wide[:, :, :40], np.zeros((2, 40, 40), bool), out=wide[:, :, :40])
+
+
+def test_a_view_of_a_larger_array_can_be_read():
+    scene = _scene(frames=8)
+    wide = np.pad(scene.frames, ((0, 0), (0, 0), (0, 9), (0, 0)))[:, :, : SIZE[1]]
+    wide_masks = np.pad(scene.masks, ((0, 0), (0, 0), (0, 9)))[:, :, : SIZE[1]]
+    expected = propagate(scene.frames, scene.masks).frames
+    assert np.array_equal(propagate(wide, wide_masks).frames, expected)
+
+
+def test_progress_grows_to_one():
+    scene = _scene(frames=8, cut_at=4)
+    shares: list[float] = []
+    propagate(scene.frames, scene.masks, report=shares.append)
+    assert shares == sorted(shares) and shares[-1] == 1 and len(shares) > 8
+
+
 @pytest.mark.parametrize(
     ("frames", "masks"),
     [
