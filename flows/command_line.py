@@ -3,10 +3,11 @@
 Nothing here imports prefect: the launcher must be able to start a server before that.
 """
 
+import dataclasses
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, cast
 
 import tyro
 import yaml
@@ -30,7 +31,7 @@ class RunOptions(BaseModel):
 
 
 class CommandLine(AutoRefineSettings):
-    """Remove objects from videos: coarse removal, a caption of the background, refined removal."""
+    """Everything that can be said on the command line."""
 
     run: RunOptions = RunOptions()
 
@@ -62,16 +63,22 @@ def parse(argv: Sequence[str]) -> tuple[AutoRefineSettings, RunOptions]:
         SystemExit: `--help`, or flags that do not exist (code 2).
     """
     config = _config_path(argv)
-    defaults = _defaults(_read_config(config) if config else {})
-    markers = (tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff, tyro.conf.DisallowNone)
+    flags = _flags(_read_config(config) if config else {})
     with _registry:
-        line = tyro.cli(CommandLine, args=list(argv), default=defaults, config=markers, use_underscores=True)
-    values = {name: getattr(line, name).model_dump() for name in AutoRefineSettings.model_fields}
+        line = tyro.cli(
+            flags,
+            prog="auto_refine.py",
+            description="Remove objects from videos: coarse removal, a caption of the background, refined removal.",
+            args=list(argv),
+            config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff, tyro.conf.DisallowNone),
+            use_underscores=True,
+        )
     try:
-        settings = AutoRefineSettings.model_validate(values).with_absolute_paths()
+        checked = CommandLine.model_validate(dataclasses.asdict(line))
+        settings = AutoRefineSettings.model_validate(checked.model_dump(exclude={"run"}))
     except ValidationError as error:
         raise InputError(_explain(error)) from None
-    return settings, line.run
+    return settings.with_absolute_paths(), checked.run
 
 
 def _config_path(argv: Sequence[str]) -> Path | None:
@@ -103,31 +110,49 @@ def _listed(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _defaults(config: dict[str, Any]) -> CommandLine:
-    """The models with the config file's values as defaults. What has no default at all stays required."""
-    groups = {}
-    for group, info in CommandLine.model_fields.items():
-        model: type[BaseModel] = info.annotation  # type: ignore[assignment]
-        given = {name: config[name] for name in model.model_fields if name in config}
-        groups[group] = _group_defaults(model, given)
-    return CommandLine.model_construct(**groups)
+def _flags(config: dict[str, Any]) -> type[Any]:
+    """The settings as plain dataclasses, a group each, with the config file's values as defaults.
+
+    Plain, so that values are checked once, by the models, whose complaints we can word.
+    """
+    groups = []
+    for name, info in CommandLine.model_fields.items():
+        model: type[BaseModel] = cast(type[BaseModel], info.annotation)
+        group = dataclasses.make_dataclass(model.__name__, _group_flags(model, config), kw_only=True)
+        group.__doc__ = model.__doc__
+        groups.append((name, group))
+    return dataclasses.make_dataclass("CommandLine", groups, kw_only=True)
 
 
-def _group_defaults(model: type[BaseModel], given: dict[str, Any]) -> BaseModel:
-    required = [name for name, field in model.model_fields.items() if field.is_required() and name not in given]
+def _group_flags(model: type[BaseModel], config: dict[str, Any]) -> list[Any]:
+    given = _checked(model, {name: config[name] for name in model.model_fields if name in config})
+    flags = []
+    for name, info in model.model_fields.items():
+        default = given.get(name, info.default)
+        hint = f"(default: {default})" if info.default not in (None, (), False) else ""
+        help_text = tyro.conf.arg(help=info.description, help_behavior_hint=hint)
+        required = info.is_required() and name not in given
+        field = dataclasses.field() if required else dataclasses.field(default=default)
+        flags.append((name, Annotated[info.annotation, help_text], field))
+    return flags
+
+
+def _checked(model: type[BaseModel], given: dict[str, Any]) -> dict[str, Any]:
+    """The config file's values for one group, as the model understands them."""
+    required = [name for name, info in model.model_fields.items() if info.is_required() and name not in given]
     try:
-        checked = model.model_validate({**dict.fromkeys(required, "."), **given})
+        group = model.model_validate({**dict.fromkeys(required, "."), **given})
     except ValidationError as error:
         raise InputError(_explain(error)) from None
-    values = {name: getattr(checked, name) for name in model.model_fields}
-    return model.model_construct(**{**values, **dict.fromkeys(required, tyro.MISSING)})
+    return {name: getattr(group, name) for name in given}
 
 
 def _explain(error: ValidationError) -> str:
     """Pydantic's findings in one line each, by flag."""
+    known = fields_by_name(CommandLine)
     lines = []
     for found in error.errors(include_url=False):
-        flag = f"--{found['loc'][-1]}: " if found["loc"] else ""
+        flag = next((f"--{part}: " for part in found["loc"] if part in known), "")
         value = "" if isinstance(found["input"], dict) else f" (found {found['input']!r})"
         lines.append(f"{flag}{found['msg'].removeprefix('Value error, ')}{value}")
     return "\n".join(lines)
