@@ -66,8 +66,8 @@ def check_output_dir(path: Path) -> None:
 
 
 def _run_flow(settings: AutoRefineSettings) -> int:
-    # What a person wants to know is printed by the flow itself; the rest is in the UI and the logs.
-    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "WARNING")
+    # The flow prints what a person wants to know, failures included; Prefect's own lines are in the UI.
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     from flows.auto_refine import auto_refine
 
     wait_for_stack()

@@ -64,7 +64,7 @@ class RunProgress:
         lines += [f"{'':<10} {video} note: {note}" for note in summary.notes if summary.status == "done"]
         tqdm.write("\n".join(lines))
         for line in lines:
-            self._logger.info("%s", line)  # for the UI; the console shows warnings only
+            self._logger.info("%s", line)  # for the UI
         if self._bar is not None and self._artifact is not None:
             self._bar.update()
             self._done += 1

@@ -28,6 +28,7 @@ class CaptionJob:
     video_path: str  # video, frame folder or one picture
     mask_path: str  # mask folder, video or picture
     output_yaml: str
+    frames_path: str = ""  # the clip whose frame names the masks may bear; default: video_path
     source_video: str = ""  # what the YAML names as its source; default: video_path
     frame_strategy: str = "middle"  # "middle" or "multi_sample"
     num_sample_frames: int = 3

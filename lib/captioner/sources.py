@@ -12,7 +12,8 @@ from lib.captioner.backend import CaptionPicture
 from lib.captioner.caption_job import CaptionJob
 from lib.captioner.frames import caption_frame_indices, gray_out, hole_in_frame
 from lib.errors import InputError
-from lib.video.clip import FRAME_SUFFIXES, iter_frames, probe_clip, read_clip_frame
+from lib.video.clip import FRAME_SUFFIXES, frame_names, iter_frames, probe_clip, read_clip_frame
+from lib.video.images import list_folder, list_images
 from lib.video.masks import read_masks
 
 
@@ -26,13 +27,21 @@ def read_from_video(job: CaptionJob) -> tuple[CaptionPicture, ...]:
     for path in (video, masks):
         if not path.exists():
             raise InputError(f"{path}: not found; expected a video, a folder of frames or a picture")
-    count = captionable_frames(video, masks, job.video_length)
+    names = _names(Path(job.frames_path or job.video_path))
+    count = captionable_frames(video, masks, job.video_length, names)
     indices = caption_frame_indices(count, job.frame_strategy, job.num_sample_frames)
-    found = read_mask_frames(masks, indices, count, job.mask_threshold, job.object_ids)
+    track = read_masks(
+        masks,
+        count,
+        _own_size(masks),
+        threshold=job.mask_threshold,
+        object_ids=job.object_ids,
+        frame_names=names,
+    )
     pictures = []
-    for index, mask in zip(indices, found, strict=True):
+    for index in indices:
         frame = read_frame(video, index)
-        hole = hole_in_frame(mask, frame.shape[:2], job.mask_dilation_iter)
+        hole = hole_in_frame(track.masks[index], frame.shape[:2], job.mask_dilation_iter)
         pictures.append(CaptionPicture(gray_out(frame, hole), hole, index))
     return tuple(pictures)
 
@@ -68,30 +77,40 @@ def read_frame(path: Path, index: int) -> np.ndarray:
     return read_picture(path) if is_picture(path) else read_clip_frame(path, index)
 
 
-def captionable_frames(video: Path, masks: Path, video_length: int) -> int:
-    """N of the frame choice: the smaller of video frames and mask frames; one lone mask holds for all frames."""
+def captionable_frames(video: Path, masks: Path, video_length: int, names: Sequence[str] = ()) -> int:
+    """N of the frame choice: the smaller of video frames and mask frames.
+
+    One lone mask holds for all frames, and so do fewer masks that bear the names of frames (`names`, file stems).
+    """
     frames = count_frames(video)
     if video_length > 0:
         frames = min(frames, video_length)
-    mask_frames = count_frames(masks)
-    return frames if mask_frames == 1 else min(frames, mask_frames)
+    source = _mask_source(masks)
+    mask_frames = count_frames(source)
+    if mask_frames == 1 or _are_named(source, names):
+        return frames
+    return min(frames, mask_frames)
 
 
-def read_mask_frames(
-    path: Path, indices: Sequence[int], frame_count: int, threshold: int | None, object_ids: tuple[int, ...]
-) -> tuple[np.ndarray, ...]:
-    """The (h, w) bool masks of the given frames at the masks' own size.
+def _names(path: Path) -> tuple[str, ...]:
+    return frame_names(path) if path.is_dir() else ()
 
-    Raises:
-        InputError: no mask, an unreadable one, or all of them empty.
-    """
-    track = read_masks(path, frame_count, _own_size(path), threshold=threshold, object_ids=object_ids)
-    return tuple(track.masks[index] for index in indices)
+
+def _are_named(source: Path, names: Sequence[str]) -> bool:
+    return source.is_dir() and {image.stem for image in list_images(source)} <= set(names)
+
+
+def _mask_source(path: Path) -> Path:
+    """The masks themselves, or the first of several objects' mask folders."""
+    if not path.is_dir() or list_images(path):
+        return path
+    return next((item for item in list_folder(path) if item.is_dir() and list_images(item)), path)
 
 
 def _own_size(path: Path) -> tuple[int, int]:
-    if is_picture(path):
-        height, width = read_picture(path).shape[:2]
+    source = _mask_source(path)
+    if is_picture(source):
+        height, width = read_picture(source).shape[:2]
         return height, width
-    info = probe_clip(path)
+    info = probe_clip(source)
     return info.height, info.width

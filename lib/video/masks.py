@@ -79,10 +79,10 @@ def dilate(masks: np.ndarray, iterations: int) -> np.ndarray:
 
 
 def _widen(mask: np.ndarray, radius: int) -> None:
-    """Dilate along the first axis in place; steps triple because a run of 2c+1 pixels can be joined to its copies."""
+    """Dilate along the first axis in place, in steps that double: even at the border a run is c+1 pixels long."""
     covered = 0
     while covered < min(radius, len(mask)):
-        step = min(2 * covered + 1, radius - covered)
+        step = min(covered + 1, radius - covered)
         before = mask.copy()
         mask[step:] |= before[:-step]
         mask[:-step] |= before[step:]

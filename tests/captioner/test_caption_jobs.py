@@ -86,7 +86,37 @@ def test_masks_of_another_size_and_shape_are_fitted_to_the_frame(job, tmp_path):
 def test_fewer_masks_than_frames_move_the_middle(job):
     for name in ("00003.png", "00004.png"):
         (Path(job.mask_path) / name).unlink()
+    for index, path in enumerate(sorted(Path(job.mask_path).iterdir())):
+        path.rename(path.with_name(f"mask{index}.png"))  # no frame's name, so they belong to frames in order
     assert [picture.frame_idx for picture in read_pictures(job)] == [1]
+
+
+def test_sparse_masks_belong_to_frames_by_name(job, tmp_path):
+    """Every other frame annotated, and the video that is captioned lies elsewhere under other frame names."""
+    for name in ("00001.png", "00003.png"):
+        (Path(job.mask_path) / name).unlink()
+    (expected,) = read_pictures(replace(job, mask_dilation_iter=0))
+    coarse = tmp_path / "coarse"
+    coarse.mkdir()
+    for index, path in enumerate(sorted(Path(job.video_path).iterdir())):
+        (coarse / f"x{index}.png").hardlink_to(path)
+    moved = replace(job, video_path=str(coarse), frames_path=job.video_path, mask_dilation_iter=0)
+    (picture,) = read_pictures(moved)
+    for shown in (expected, picture):
+        assert shown.frame_idx == 2
+        assert (np.nonzero(shown.hole)[1].min(), np.nonzero(shown.hole)[1].max()) == (18, 29)
+
+
+def test_masks_of_several_objects_in_folders_of_their_own(job, tmp_path):
+    objects = tmp_path / "objects"
+    for number, shift in (("1", 0), ("2", 20)):
+        (objects / number).mkdir(parents=True)
+        for path in sorted(Path(job.mask_path).iterdir()):
+            mask = np.roll(np.asarray(Image.open(path)), shift, axis=0)
+            Image.fromarray(mask).save(objects / number / path.name)
+    (picture,) = read_pictures(replace(job, mask_path=str(objects), mask_dilation_iter=0))
+    assert picture.frame_idx == 2
+    assert picture.hole.sum() == 2 * 12 * 12
 
 
 def test_one_lone_mask_holds_for_all_frames(job):
