@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,17 +26,18 @@ def read_from_video(job: CaptionJob) -> tuple[CaptionPicture, ...]:
     for path in (video, masks):
         if not path.exists():
             raise InputError(f"{path}: not found; expected a video, a folder of frames or a picture")
-    names = _names(Path(job.frames_path or job.video_path))
-    count = captionable_frames(video, masks, job.video_length, names)
-    indices = caption_frame_indices(count, job.frame_strategy, job.num_sample_frames)
-    track = read_masks(
+    frames = count_frames(video)
+    if job.video_length > 0:
+        frames = min(frames, job.video_length)
+    track = read_masks(  # of all frames: one clip is empty or not, whichever of its frames is shown
         masks,
-        count,
+        frames,
         _own_size(masks),
         threshold=job.mask_threshold,
         object_ids=job.object_ids,
-        frame_names=names,
+        frame_names=_names(Path(job.frames_path or job.video_path)),
     )
+    indices = caption_frame_indices(captionable_frames(frames, masks), job.frame_strategy, job.num_sample_frames)
     pictures = []
     for index in indices:
         frame = read_frame(video, index)
@@ -77,27 +77,14 @@ def read_frame(path: Path, index: int) -> np.ndarray:
     return read_picture(path) if is_picture(path) else read_clip_frame(path, index)
 
 
-def captionable_frames(video: Path, masks: Path, video_length: int, names: Sequence[str] = ()) -> int:
-    """N of the frame choice: the smaller of video frames and mask frames.
-
-    One lone mask holds for all frames, and so do fewer masks that bear the names of frames (`names`, file stems).
-    """
-    frames = count_frames(video)
-    if video_length > 0:
-        frames = min(frames, video_length)
-    source = _mask_source(masks)
-    mask_frames = count_frames(source)
-    if mask_frames == 1 or _are_named(source, names):
-        return frames
-    return min(frames, mask_frames)
+def captionable_frames(frames: int, masks: Path) -> int:
+    """N of the frame choice: the smaller of video frames and mask frames; one lone mask holds for all frames."""
+    mask_frames = count_frames(_mask_source(masks))
+    return frames if mask_frames == 1 else min(frames, mask_frames)
 
 
 def _names(path: Path) -> tuple[str, ...]:
     return frame_names(path) if path.is_dir() else ()
-
-
-def _are_named(source: Path, names: Sequence[str]) -> bool:
-    return source.is_dir() and {image.stem for image in list_images(source)} <= set(names)
 
 
 def _mask_source(path: Path) -> Path:
