@@ -1,5 +1,6 @@
 """Phase 2: the batch of missing captions runs in the caption pool; each video's prompt file then becomes a record."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,6 @@ from lib.records import PhaseRecord, artifacts_of
 from tasks.caching import worth_retrying
 from tasks.jobs import CaptionJob
 
-CAPTION_PICTURE = "caption_frame.png"
 End = dict[str, Any]  # {"record": …} or {"error": …}
 
 
@@ -51,6 +51,7 @@ def caption_batch(jobs: Sequence[CaptionJob], env: CaptionEnv, timeout: float, f
             ends |= {job.name: {"error": f"not captioned: {stopped_by}"} for job in remaining}
             break
         waiting = remaining
+    shutil.rmtree(folder / "pictures", ignore_errors=True)
     return ends
 
 
@@ -73,6 +74,7 @@ def _plain_job(job: CaptionJob, force: bool) -> caption_job.CaptionJob:
     return caption_job.CaptionJob(
         name=job.video.name,
         video_path=str(job.source_path),
+        frames_path=str(job.video.video_path),
         mask_path=str(job.video.mask_path),
         output_yaml=str(job.prompt_file),
         frame_strategy=job.frame_strategy,

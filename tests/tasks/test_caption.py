@@ -1,0 +1,83 @@
+"""Batches that break: a process that dies costs its own video, a pool that cannot run costs the batch a reason."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from tests_support import Dataset
+
+from deployments.caption_pool import CaptionPoolError
+from flows.batch import Batch, Fingerprints, find_videos
+from flows.command_line import parse
+from lib.captioner.backend import load_captioner
+from lib.captioner.batch_folder import BatchFolder
+from lib.captioner.environment import resolve_caption_env
+from lib.captioner.jobs import run_caption_job
+from tasks import caption as caption_module
+from tasks.caption import caption_batch
+from tasks.jobs import CaptionJob
+
+NAMES = ("bear", "car", "dog")
+
+
+@pytest.fixture
+def jobs(dataset: Dataset, tmp_path: Path, prefect_server: None, monkeypatch: pytest.MonkeyPatch) -> list[CaptionJob]:
+    monkeypatch.setattr(caption_module, "ensure_caption_deployment", lambda: None)
+    for seed, name in enumerate(NAMES):
+        dataset.add(name, seed)
+    words = [*dataset.flags(tmp_path / "out"), "--caption_source", "original"]
+    batch = Batch(parse(words)[0])
+
+    videos = find_videos(batch.settings).videos
+    return [batch.caption(batch.coarse(video, Fingerprints(video.name, "m")), "") for video in videos]
+
+
+def run(jobs: list[CaptionJob]) -> dict[str, dict]:
+    env = resolve_caption_env(None, Path(caption_module.__file__).parents[1])
+    return caption_batch(jobs, env, 60.0, False)
+
+
+def caption_until(folder: BatchFolder, stop_at: str | None) -> None:
+    """What the caption environment does, until it dies at one video."""
+    for job in folder.read_jobs():
+        folder.note_begin(job.name)
+        if job.name == stop_at:
+            return
+        folder.note_record(job.name, run_caption_job(job, load_captioner("palette")))
+
+
+def test_a_process_that_dies_costs_only_the_video_it_was_working_on(jobs, monkeypatch):
+    batches: list[list[str]] = []
+
+    def run_and_die_at_car(path: Path, *_: object) -> SimpleNamespace:
+        folder = BatchFolder(path)
+        batches.append([job.name for job in folder.read_jobs()])
+        caption_until(folder, "car" if len(batches) == 1 else None)
+        return SimpleNamespace(name="caption x3", state=SimpleNamespace(name="Crashed"))
+
+    monkeypatch.setattr(caption_module, "run_caption_batch", run_and_die_at_car)
+    ends = run(jobs)
+    assert batches == [["bear", "car", "dog"], ["dog"]]
+    assert {name for name, end in ends.items() if "record" in end} == {"bear", "dog"}
+    assert "died while it worked on this video (caption run caption x3 ended Crashed)" in ends["car"]["error"]
+
+
+def test_a_pool_without_a_worker_is_a_reason_for_every_video(jobs, monkeypatch):
+    def refuse(*_: object) -> None:
+        raise CaptionPoolError("no worker polls the pool caption-pool")
+
+    monkeypatch.setattr(caption_module, "run_caption_batch", refuse)
+    ends = run(jobs)
+    assert set(ends) == set(NAMES)
+    assert all("no worker polls the pool caption-pool" in end["error"] for end in ends.values())
+
+
+def test_a_half_written_last_line_is_left_out(tmp_path):
+    folder = BatchFolder(tmp_path)
+    folder.note_begin("a")
+    folder.note_record("a", {"prompt": "x"})
+    folder.note_begin("b")
+    with (tmp_path / "outcomes.jsonl").open("a") as file:
+        file.write('{"name": "b", "rec')
+    assert set(folder.ended()) == {"a"}
+    assert folder.interrupted() == "b"
