@@ -79,7 +79,6 @@ class Batch:
     def __init__(self, settings: AutoRefineSettings) -> None:
         self.settings = settings
         self.remover: Remover = get_remover(settings.engine)
-        self._engine_fingerprint = self.remover.fingerprint()
         self._anchor_fingerprint = get_anchor(settings.anchor, settings.processing.seed).fingerprint()
         self._captioner_fingerprint = load_captioner(settings.caption_environment.caption_backend).fingerprint()
 
@@ -95,7 +94,7 @@ class Batch:
             video_fingerprint=fingerprints.video,
             mask_fingerprint=fingerprints.mask,
             engine=self.settings.engine,
-            engine_fingerprint=self._engine_fingerprint,
+            engine_fingerprint=self.remover.fingerprint(),
             processing=self.settings.phase1_processing,
         )
 
@@ -145,13 +144,7 @@ class Batch:
         prompt = read_prompt_file(self.prompt_file(coarse.video))
         prompts = self.settings.prompts
         return RefineJob(
-            video=coarse.video,
-            output_dir=self.settings.output_dir,
-            video_fingerprint=coarse.video_fingerprint,
-            mask_fingerprint=coarse.mask_fingerprint,
-            engine=self.settings.engine,
-            engine_fingerprint=self._engine_fingerprint,
-            processing=self.settings.processing,
+            **{**dict(coarse), "processing": self.settings.processing},
             anchor=self.settings.anchor,
             anchor_fingerprint=self._anchor_fingerprint,
             prompt=prompt.prompt,

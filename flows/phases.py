@@ -79,6 +79,7 @@ class _Phase:
     runner: PhaseRunner
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     deaths: Counter[str] = field(default_factory=Counter)
+    fruitless_pools: int = 0
 
     def run_pool(self, task: Task[..., Any], jobs: Sequence[Job]) -> list[Job]:
         """One pool from start to end; returns the jobs that have to run again because a process was killed."""
@@ -98,7 +99,7 @@ class _Phase:
         for job in jobs:
             if job.video.name not in self.outcomes and job not in lost:
                 self._note(job, Outcome("failed", reason=f"the {self.name} pool failed: {state.message}"))
-        return self._after_deaths(lost)
+        return self._after_deaths(lost, progressed=len(lost) < len(jobs))
 
     def _run_jobs(self, task: Task[..., Any], jobs: Sequence[Job], lost: list[Job]) -> State[Any]:
         pending = {task.submit(job): job for job in jobs}
@@ -150,18 +151,24 @@ class _Phase:
         self.outcomes[job.video.name] = outcome
         self.runner.watch(job, outcome)
 
-    def _after_deaths(self, lost: Sequence[Job]) -> list[Job]:
+    def _after_deaths(self, lost: Sequence[Job], progressed: bool) -> list[Job]:
         """Count the deaths; a video that has used up its lives fails, the other lost ones run again."""
         if not lost:
             return []
         killed = running_names(self._marks)
         self.deaths.update(killed)
-        hopeless = [job for job in lost if self.deaths[job.video.name] >= _MAX_DEATHS]
-        for job in hopeless:
-            reason = f"the process that worked on it was killed {_MAX_DEATHS} times (out of memory?)"
-            self._note(job, Outcome("failed", reason=reason))
+        self.fruitless_pools = 0 if killed or progressed else self.fruitless_pools + 1
         get_run_logger().warning("%s: a process was killed while it worked on %s", self.name, ", ".join(killed) or "?")
+        if self.fruitless_pools >= _MAX_DEATHS:
+            return self._give_up(lost, f"{_MAX_DEATHS} pools died before they began to work; see the server's log")
+        hopeless = [job for job in lost if self.deaths[job.video.name] >= _MAX_DEATHS]
+        self._give_up(hopeless, f"the process that worked on it was killed {_MAX_DEATHS} times (out of memory?)")
         return [job for job in lost if job not in hopeless]
+
+    def _give_up(self, jobs: Sequence[Job], reason: str) -> list[Job]:
+        for job in jobs:
+            self._note(job, Outcome("failed", reason=reason))
+        return []
 
 
 @flow(persist_result=False)
