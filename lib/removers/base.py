@@ -27,6 +27,7 @@ class RemovalRequest:
     prompt: str = ""  # describes the background; for the anchor, and for the engine where text_guidance_scale > 0
     n_prompt: str = ""  # what the background must not contain
     text_guidance_scale: float = 0.0  # 0 = the engine itself ignores the prompt
+    may_overwrite: bool = False  # the engine may write inside the mask of `frames` instead of copying them
     seed: int = 42
     video_name: str = ""  # names the random streams, so a result does not depend on the batch
     report: Callable[[float], None] = ignore_progress  # called with the share done, 0..1

@@ -1,5 +1,6 @@
 """One removal from files to files: read, size, remove, compose, write. The same for every engine and phase."""
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -124,18 +125,15 @@ def _remove(
     work_size = source.masks.shape[1:3]
     work_frames = resize_frames(source.frames, work_size)
     frames, masks, crop = pad_to_multiple(work_frames, source.masks, remover.size_multiple)
-    request = RemovalRequest(frames, masks, seed=processing.seed, video_name=name, report=report)
+    # What the object hides is not needed any more, and a second copy of a long clip is a lot.
+    request = RemovalRequest(frames, masks, may_overwrite=True, seed=processing.seed, video_name=name, report=report)
     if guidance:
-        request = RemovalRequest(
-            frames,
-            masks,
+        request = dataclasses.replace(
+            request,
             anchor=guidance.anchor,
             anchor_frame_idx=min(guidance.anchor_frame_idx, len(frames) - 1),
             prompt=guidance.prompt,
             n_prompt=guidance.n_prompt,
-            seed=processing.seed,
-            video_name=name,
-            report=report,
         )
     result = remover.remove(request)
     result.frames = crop_back(result.frames, crop)

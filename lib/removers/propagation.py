@@ -63,6 +63,7 @@ class PropagationRemover:
             settings,
             inpaint=_painter(request.anchor, request) if request.anchor is not None else paint_with_telea,
             first_anchor=first,
+            out=request.frames if request.may_overwrite and request.frames.flags.c_contiguous else None,
             report=request.report,
         )
         return RemovalResult(
