@@ -97,10 +97,12 @@ def test_a_hang_is_cut(resident, job, endless_job):
     assert resident.ask(replace(job, force=True).to_dict(), timeout=60)["status"] == "written"
 
 
-def test_a_child_that_cannot_start_says_its_last_words(job):
+def test_a_child_that_cannot_start_says_its_last_words(job, tmp_path):
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "__init__.py").write_text("raise RuntimeError('this lib is broken')\n")
     with (
-        ResidentCaptioner(Path(sys.executable), Path("/tmp")) as client,
-        pytest.raises(CaptionError, match=r"exit code 1; its last lines: .*lib"),
+        ResidentCaptioner(Path(sys.executable), tmp_path) as client,
+        pytest.raises(CaptionError, match=r"exit code 1; its last lines: .*this lib is broken"),
     ):
         client.ask(job.to_dict(), timeout=60)
     with ResidentCaptioner(Path("/nowhere/python"), ROOT) as client, pytest.raises(InputError, match="/nowhere/python"):
