@@ -77,6 +77,15 @@ def test_the_object_is_gone(dataset, run_flow, tmp_path):
     assert error(result) < 10 < 60 < error(clip)  # 10: what 4:2:0 costs on blocks of random colours
 
 
+def test_two_runs_give_the_same_bytes(dataset, run_flow, tmp_path):
+    dataset.add("bear", frames=12)
+    first, second = (run_flow([*dataset.flags(tmp_path / name), "--save_comparison"]).output_dir for name in "ab")
+    files = sorted(path.relative_to(first) for path in first.glob("*/bear/*.[mp][pn]*"))
+    assert len(files) == 4
+    for path in files:
+        assert (first / path).read_bytes() == (second / path).read_bytes(), path
+
+
 def test_provenance_leads_back_to_the_inputs(dataset, run_flow, tmp_path):
     dataset.add("bear")
     out = run_flow(dataset.flags(tmp_path / "out")).output_dir
