@@ -50,9 +50,10 @@ def _labelled(cell: np.ndarray, label: str) -> np.ndarray:
     height, width = cell.shape[:2]
     scale = max(0.3, height / 540)
     (text_width, text_height), _ = cv2.getTextSize(label, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
-    scale *= min(1.0, 0.9 * width / max(1, text_width))
-    origin, stroke = (round(0.03 * width), text_height + round(0.03 * height)), max(1, round(2 * scale))
-    cell = cell.copy()
-    for colour, thickness in (((0, 0, 0), 3 * stroke), ((255, 255, 255), stroke)):
-        cv2.putText(cell, label, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, thickness, cv2.LINE_AA)
-    return cell
+    shrink = min(1.0, 0.9 * width / max(1, text_width))
+    scale *= shrink
+    margin, stroke = round(0.02 * width), max(1, round(2 * scale))
+    cell, bottom = cell.copy(), text_height + 2 * margin
+    cell[:bottom, : round(text_width * shrink) + 2 * margin] //= 3  # dark, so that white reads on any picture
+    origin = (margin, text_height + margin)
+    return cv2.putText(cell, label, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, (255, 255, 255), stroke, cv2.LINE_AA)

@@ -115,7 +115,7 @@ def _colorspace(frame: VideoFrame) -> int | None:
 def _scaler() -> Any:
     from av.video.reformatter import Interpolation
 
-    if not hasattr(Interpolation, "ACCURATE_RND"):  # PyAV before 17
+    if not hasattr(Interpolation, "ACCURATE_RND"):  # PyAV before 18
         return Interpolation.BICUBIC
     return (
         Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
