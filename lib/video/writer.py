@@ -15,6 +15,7 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from lib.video.audio import add_audio
 
 _THREADS = 4  # fixed: x264's output depends on the number
+_REPRODUCIBLE = "mbtree=0"  # x264's macroblock tree reads memory that it has not set
 _BIT_EXACT = {"fflags": "+bitexact"}  # otherwise matroska draws random ids
 
 
@@ -49,7 +50,7 @@ def write_clip(
         "libx264",
         "mp4",
         "yuv444p" if odd else "yuv420p",
-        {"crf": "14", "preset": "fast"},
+        {"crf": "14", "preset": "fast", "x264-params": _REPRODUCIBLE},
         {"movflags": "+faststart"},
     )
     with _draft(path) as draft:

@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from fractions import Fraction
 
 import av
@@ -170,3 +173,20 @@ def test_sound_that_cannot_be_read_costs_a_note_only(tmp_path, monkeypatch):
     (note,) = write_clip(tmp_path / "a.mp4", frames, FPS, audio_from=source)
     assert "no sound: the audio track of source.mp4 (aac) cannot be carried over (refused)" in note
     assert len(read_clip(tmp_path / "a.mp4").frames) == 6
+
+
+@pytest.mark.parametrize("filler", ["0", "1", "255"])
+def test_bytes_do_not_depend_on_what_was_in_memory_before(tmp_path, filler):
+    code = (
+        "import sys; from fractions import Fraction; from pathlib import Path; import numpy as np;"
+        "from lib.video.writer import write_clip;"
+        "coarse = np.random.default_rng(0).integers(30, 200, (31, 55, 3), np.uint8);"
+        "plate = coarse.repeat(8, 0).repeat(8, 1)[:240, :432];"
+        "write_clip(Path(sys.argv[1]), [plate] * 12, Fraction(24))"
+    )
+    paths = []
+    for value in ("0", filler):
+        paths.append(tmp_path / f"{len(paths)}.mp4")
+        env = {**os.environ, "MALLOC_PERTURB_": value, "PYTHONPATH": str(Path(__file__).parents[2])}
+        subprocess.run([sys.executable, "-c", code, str(paths[-1])], env=env, check=True)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
