@@ -83,7 +83,7 @@ def test_a_crash_costs_one_job(resident, job, endless_job):
     assert resident.ask(replace(job, force=True).to_dict(), timeout=60)["status"] == "written"
     assert resident.starts == 2
     os.kill(resident.ready["pid"], signal.SIGKILL)  # between two jobs: nobody notices
-    wait_until(lambda: not is_alive(resident.ready["pid"]))
+    wait_until(lambda: resident._child.process.poll() is not None)
     assert resident.ask(replace(job, force=True).to_dict(), timeout=60)["status"] == "written"
     assert resident.starts == 3
 
