@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from lib.records import PhaseRecord
 from tasks.record_store import read_record
@@ -19,6 +19,8 @@ SCRIPT = ROOT / "flows" / "auto_refine.py"
 
 class Command:
     """`python flows/auto_refine.py …` running; stdout and stderr go to a file."""
+
+    started: ClassVar[list["Command"]] = []
 
     def __init__(self, words: list[str], output_dir: Path) -> None:
         self.output_dir = output_dir
@@ -32,6 +34,16 @@ class Command:
             env=env,
             start_new_session=True,
         )
+        self.started.append(self)
+
+    @classmethod
+    def end_all(cls) -> None:
+        """Kill what a failed test has left running; the launcher's death ends its stack."""
+        while cls.started:
+            command = cls.started.pop()
+            if command.process.poll() is None:
+                command.process.kill()
+                command.process.wait()
 
     def wait(self, timeout: float = 240) -> int:
         return self.process.wait(timeout)

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from embedded_support import Command
 from prefect.client.schemas import State
 from prefect.task_runners import ThreadPoolTaskRunner
 
@@ -13,6 +14,12 @@ from flows.caption_videos import caption_videos
 from flows.command_line import parse
 from flows.report import Summary, VideoSummary
 from tasks import caption as caption_module
+
+
+@pytest.fixture(autouse=True)
+def end_commands() -> Iterator[None]:
+    yield
+    Command.end_all()
 
 
 @pytest.fixture
