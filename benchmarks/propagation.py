@@ -27,12 +27,12 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from lib.metrics.psnr import masked_psnr  # noqa: E402
-from lib.metrics.ssim import masked_ssim  # noqa: E402
-from lib.metrics.warp_error import warp_error  # noqa: E402
-from lib.propagation.anchor_fill import paint_with_telea  # noqa: E402
-from lib.propagation.engine import propagate  # noqa: E402
-from lib.scenes import SceneKind, render_scene  # noqa: E402
+from lib.metrics.psnr import masked_psnr
+from lib.metrics.ssim import masked_ssim
+from lib.metrics.warp_error import warp_error
+from lib.propagation.anchor_fill import paint_with_telea
+from lib.propagation.engine import propagate
+from lib.scenes import SceneKind, render_scene
 
 GIB = 2**30
 

@@ -40,11 +40,6 @@ class CaptionEnv:
         """Whether it can run a flow run of its own; else it answers as a resident child."""
         return {"prefect", "pydantic"} <= self.modules
 
-    @property
-    def is_separate(self) -> bool:
-        """Whether it is another environment than the running one."""
-        return self.prefix != sys.prefix
-
 
 def resolve_caption_env(spec: str | None, project_root: Path) -> CaptionEnv:
     """The caption environment that `--caption_env` names.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from pathlib import Path
 from typing import Annotated, Any
@@ -78,12 +76,6 @@ def read_prompt_file(path: Path) -> PromptFile:
         where = f"line {line}: " if line else ""
         message = problem["msg"].removeprefix("Value error, ")
         raise InputError(f"{path}: {where}{key} is {mapping.get(key)!r}; {message}") from None
-
-
-def prompt_fingerprint(prompt_file: PromptFile) -> str:
-    """sha256 of what the file means for phase 3: comments, timestamp and layout do not count."""
-    meaning = [prompt_file.prompt, prompt_file.n_prompt, prompt_file.text_guidance_scale]
-    return hashlib.sha256(json.dumps(meaning, ensure_ascii=False).encode("utf-8")).hexdigest()
 
 
 def _string_keys(mapping: dict[Any, Any]) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def test_a_folder_or_its_interpreter(venv, tmp_path, monkeypatch):
     assert by_folder == resolve_caption_env(str(venv / "bin" / "python"), tmp_path)
     assert by_folder.python == venv / "bin" / "python"  # the link itself, not where it points
     assert by_folder.prefix == str(venv)
-    assert by_folder.is_separate
+    assert by_folder.prefix != sys.prefix
     assert not by_folder.has_prefect
     monkeypatch.chdir(venv.parent)
     assert resolve_caption_env("captions", tmp_path) == by_folder
@@ -52,7 +52,7 @@ def test_default_is_the_built_one_else_the_running_one(venv, tmp_path):
     assert running.python == Path(sys.executable)
     assert running.prefix == sys.prefix
     assert running.has_prefect
-    assert not running.is_separate
+    assert running.prefix == sys.prefix
     (tmp_path / ".venv-caption").symlink_to(venv)
     assert resolve_caption_env(None, tmp_path).python == tmp_path / ".venv-caption" / "bin" / "python"
 

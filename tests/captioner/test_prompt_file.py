@@ -14,7 +14,7 @@ from lib.captioner.prompt_file import (
     render_prompt_file,
     write_prompt_file,
 )
-from lib.captioner.schema import prompt_fingerprint, read_prompt_file
+from lib.captioner.schema import read_prompt_file
 from lib.errors import InputError
 
 FIELDS = PromptFields(
@@ -185,15 +185,14 @@ def test_missing_file_and_folder_in_its_place(tmp_path):
         load_prompt_mapping(tmp_path)
 
 
-def test_fingerprint_is_about_the_meaning(tmp_path):
+def test_layout_and_comments_do_not_change_what_is_read(tmp_path):
     path = tmp_path / "bear.yaml"
 
-    def fingerprint(text):
+    def read(text):
         path.write_text(text)
-        return prompt_fingerprint(read_prompt_file(path))
+        prompt = read_prompt_file(path)
+        return prompt.prompt, prompt.n_prompt, prompt.text_guidance_scale
 
-    base = fingerprint('prompt: ["a park"]\nn_prompt: ["blur"]\ntext_guidance_scale: 2.0\nprompt_timestamp: "1"')
-    assert base == fingerprint("# note\nprompt: a park\nn_prompt: blur\ntext_guidance_scale: 2\nprompt_timestamp: '2'")
-    assert base != fingerprint("prompt: a lake\nn_prompt: blur")
-    assert base != fingerprint("prompt: a park\nn_prompt: text")
-    assert base != fingerprint("prompt: a park\nn_prompt: blur\ntext_guidance_scale: 2.5")
+    base = read('prompt: ["a park"]\nn_prompt: ["blur"]\ntext_guidance_scale: 2.0\nprompt_timestamp: "1"')
+    assert base == read("# note\nprompt: a park\nn_prompt: blur\ntext_guidance_scale: 2\nprompt_timestamp: '2'")
+    assert base != read("prompt: a park\nn_prompt: blur\ntext_guidance_scale: 2.5")
