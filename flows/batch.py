@@ -159,7 +159,7 @@ class Batch:
             output_dir=self.settings.output_dir,
             processing=self.settings.processing,
             fps=self.settings.products.comparison_fps,
-            engine_name=self.remover.name,
+            engine_title=self.remover.title,
             coarse_key=coarse_key,
             refine_key=refine_key,
             coarse_path=self.result_path(coarse),

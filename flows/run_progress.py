@@ -51,9 +51,6 @@ class RunProgress:
             self._prompts[video] = str(record.facts["prompt"])
         self._show(video, summary)
 
-    def failed(self, video: str) -> bool:
-        return any(phase.status == "failed" for phase in self._phases.get(video, []))
-
     def videos(self) -> list[VideoSummary]:
         return [summarise_video(name, phases, self._prompts.get(name, "")) for name, phases in self._phases.items()]
 

@@ -3,11 +3,11 @@
 import time
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import islice
 
 import numpy as np
 from prefect import task
 
+from lib.errors import InputError
 from lib.records import PhaseRecord, artifacts_of
 from lib.video.clip import frame_names, iter_frames, probe_clip
 from lib.video.comparison import comparison_frames, mask_overlay
@@ -27,12 +27,11 @@ from tasks.jobs import ComparisonJob
 def comparison(job: ComparisonJob) -> PhaseRecord:
     """Write `final/<name>/comparison_4in1.mp4`."""
     start = time.monotonic()
-    refined_name = {"propagation": "Propagation"}.get(job.engine_name, job.engine_name)
     panels = [
         ("Input", _source_frames(job)),
         ("Mask", _masked_frames(job)),
         ("Phase 1", iter_frames(job.coarse_path)),
-        (refined_name, iter_frames(job.refined_path)),
+        (job.engine_title, iter_frames(job.refined_path)),
     ]
     notes = write_clip(job.path, comparison_frames(panels), Fraction(job.fps))
     return PhaseRecord(
@@ -50,10 +49,9 @@ def _source_frames(job: ComparisonJob) -> Iterator[np.ndarray]:
 
 
 def _masked_frames(job: ComparisonJob) -> Iterator[np.ndarray]:
-    info = probe_clip(job.refined_path)
-    count = (
-        sum(1 for _ in islice(iter_frames(job.refined_path), None)) if info.frame_count is None else info.frame_count
-    )
+    count = probe_clip(job.refined_path).frame_count
+    if count is None:
+        raise InputError(f"{job.refined_path}: does not say how many frames it has; run phase 3 again (--force_refine)")
     first = next(_source_frames(job))
     track = read_masks(
         job.video.mask_path,

@@ -112,7 +112,7 @@ class ComparisonJob(Job):
 
     processing: Processing
     fps: int
-    engine_name: str
+    engine_title: str
     coarse_key: str
     refine_key: str
     coarse_path: Path

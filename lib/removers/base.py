@@ -51,6 +51,7 @@ class Remover(Protocol):
     """One engine. Making it is cheap: models load with the first `remove`, which serves any number of clips."""
 
     name: str  # also the name of its result file: <name>.mp4
+    title: str  # how pictures and pages call it
     size_multiple: int  # height and width that it is given are multiples of this
 
     def check(self) -> None:

@@ -23,6 +23,7 @@ class PropagationRemover:
     """Takes what the object hides from frames that show it. Prompt and seed matter only to the request's anchor."""
 
     name = "propagation"
+    title = "Propagation"
     size_multiple = 1
 
     def __init__(self, settings: PropagationSettings | None = None) -> None:
