@@ -12,7 +12,6 @@ included. The exit code is 1 if a bar is missed.
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -32,6 +31,7 @@ from lib.metrics.ssim import masked_ssim
 from lib.metrics.warp_error import warp_error
 from lib.propagation.anchor_fill import paint_with_telea
 from lib.propagation.engine import propagate
+from lib.provenance import peak_memory_bytes
 from lib.scenes import SceneKind, render_scene
 
 GIB = 2**30
@@ -135,7 +135,7 @@ def fill(folder: Path) -> None:
     started = time.process_time()
     propagate(frames, masks, out=frames)
     seconds = time.process_time() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / GIB
+    peak = peak_memory_bytes() / GIB
     np.save(folder / "result.npy", frames)
     (folder / "cost.json").write_text(json.dumps({"cpu_seconds": seconds, "gib": peak}))
 

@@ -3,7 +3,6 @@
 import json
 import os
 import platform
-import resource
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -24,8 +23,13 @@ def software_versions() -> dict[str, str]:
 
 
 def peak_memory_bytes() -> int:
-    """Largest resident size of this process so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    """Largest resident size of this process so far.
+
+    Not getrusage's maximum, which a process inherits from the one that started it.
+    """
+    status = Path("/proc/self/status").read_text()
+    kib = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(kib) * 1024
 
 
 def write_json(path: Path, content: Any) -> Path:

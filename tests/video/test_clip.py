@@ -174,9 +174,10 @@ def test_long_clip_is_never_held_twice(tmp_path):
             container.mux(stream.encode(gray))
         container.mux(stream.encode())
     code = (
-        "import resource, sys; from pathlib import Path; from lib.video.clip import read_clip;"
+        "import sys; from pathlib import Path; from lib.provenance import peak_memory_bytes;"
+        "from lib.video.clip import read_clip;"
         "size = read_clip(Path(sys.argv[1])).frames.nbytes;"
-        "print(size, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)"
+        "print(size, peak_memory_bytes())"
     )
     run = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True, cwd=_root())
     size, peak = map(int, run.stdout.split())
