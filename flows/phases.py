@@ -84,7 +84,7 @@ class _Phase:
     def run_pool(self, task: Task[..., Any], jobs: Sequence[Job]) -> list[Job]:
         """One pool from start to end; returns the jobs that have to run again because a process was killed."""
         lost: list[Job] = []
-        misses = sum(find_record(job)[0] is None for job in jobs)
+        misses = sum(bool(task.refresh_cache) or find_record(job)[0] is None for job in jobs)
         # The type of a runner names the type of its futures, which with_options does not allow for.
         pool: Any = self._process_pool(min(self.runner.workers, misses)) if misses else ThreadPoolTaskRunner(4)
 
