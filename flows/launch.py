@@ -1,6 +1,6 @@
 """What happens when `flows/auto_refine.py` is called: parse, plan or run, answer with an exit code.
 
-Imports prefect only in the process that runs the flow, or plans.
+Imports prefect only in the process that runs the flow.
 """
 
 import os
@@ -22,7 +22,7 @@ EXIT_INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit code: 0 all well, 1 a video failed, 2 bad usage or input, 130 Ctrl-C, 143 SIGTERM."""
+    """Exit code: 0 all well, 1 a video failed, 2 bad usage or input, 3 no server, 130 Ctrl-C, 143 SIGTERM."""
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         settings, options = parse(words)
