@@ -1,0 +1,125 @@
+"""Modulated deformable convolution (Zhu et al., "Deformable ConvNets v2", section 3.1), and the alignment built on it.
+
+On CUDA with a working torchvision its operator does the work; everywhere else one `grid_sample` and one matrix product.
+"""
+
+import importlib
+from collections.abc import Callable
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+GROUPS = 16  # offset groups of every alignment here
+TAPS = 9
+OFFSETS = 2 * GROUPS * TAPS  # channels, (row, column) of every tap interleaved
+
+
+def deform_conv2d(
+    x: torch.Tensor,
+    offset: torch.Tensor,
+    mask: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    stride: int = 1,
+    padding: int = 1,
+    dilation: int = 1,
+) -> torch.Tensor:
+    """Convolve with taps that are moved by `offset` and weighted by `mask`; outside the picture is 0.
+
+    Positions and interpolation are computed in the offset's type, the matrix product in the weight's.
+
+    Args:
+        x: (b, c, H, W).
+        offset: (b, 2*groups*taps, h, w), pixels: (row, column) pairs, taps row by row, group by group of c.
+        mask: (b, groups*taps, h, w).
+        weight: (o, c, kh, kw). bias: (o,) or None.
+
+    Returns:
+        (b, o, h, w) of the weight's type.
+    """
+    operator = _torchvision_operator() if x.is_cuda else None
+    if operator is not None:
+        dtype = offset.dtype
+        bias_there = None if bias is None else bias.to(dtype)
+        y = operator(x.to(dtype), offset, weight.to(dtype), bias_there, stride, padding, dilation, mask.to(dtype))
+        return y.to(weight.dtype)
+    columns = _sampled_columns(x, offset, mask, weight.shape[-2:], stride, padding, dilation)
+    y = weight.flatten(1) @ columns.to(weight.dtype)
+    y = y.unflatten(2, offset.shape[-2:])
+    return y if bias is None else y + bias[:, None, None]
+
+
+@lru_cache(maxsize=1)
+def _torchvision_operator() -> Callable[..., torch.Tensor] | None:
+    """torchvision's operator, or None where torchvision is missing or does not fit this torch."""
+    try:
+        return importlib.import_module("torchvision.ops").deform_conv2d
+    except (ImportError, OSError, RuntimeError, AttributeError):
+        return None
+
+
+def _sampled_columns(
+    x: torch.Tensor,
+    offset: torch.Tensor,
+    mask: torch.Tensor,
+    kernel: torch.Size,
+    stride: int,
+    padding: int,
+    dilation: int,
+) -> torch.Tensor:
+    """(b, c*taps, h*w): what every tap of every output pixel reads, times its mask."""
+    batch, channels, height, width = x.shape
+    taps = kernel[0] * kernel[1]
+    groups = offset.shape[1] // (2 * taps)
+    h, w = offset.shape[-2:]
+    offset = offset.reshape(batch * groups, taps, 2, h, w)
+    like = {"device": x.device, "dtype": offset.dtype}
+    tap = torch.arange(taps, **like)
+    rows = torch.arange(h, **like)[:, None] * stride - padding
+    columns = torch.arange(w, **like) * stride - padding
+    row = offset[:, :, 0] + (rows + torch.div(tap, kernel[1], rounding_mode="floor")[:, None, None] * dilation)
+    column = offset[:, :, 1] + (columns + (tap % kernel[1])[:, None, None] * dilation)
+    # Pixel i of n lies at (2i + 1) / n - 1, which also holds for pictures one pixel wide.
+    grid = torch.stack(((2 * column + 1) / width - 1, (2 * row + 1) / height - 1), dim=-1).flatten(1, 2)
+    source = x.reshape(batch * groups, channels // groups, height, width).to(offset.dtype)
+    sampled = F.grid_sample(source, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    sampled = sampled.reshape(batch, groups, channels // groups, taps, h * w)
+    sampled = sampled * mask.reshape(batch, groups, 1, taps, h * w)
+    return sampled.reshape(batch, channels * taps, h * w)
+
+
+class DeformableAlignment(nn.Module):
+    """A 3x3 deformable convolution whose offsets and mask a small network reads off a condition.
+
+    Keys: weight, bias, conv_offset.{0,2,4,6}.
+    """
+
+    def __init__(self, channels: int, condition_channels: int, out_channels: int, largest_offset: float) -> None:
+        """largest_offset: pixels that the network may add to a tap's position."""
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(out_channels, channels, 3, 3))
+        self.bias = nn.Parameter(torch.zeros(out_channels))
+        nn.init.kaiming_uniform_(self.weight, a=5**0.5)
+        layers: list[nn.Module] = []
+        for width in (condition_channels, out_channels, out_channels):
+            layers += [nn.Conv2d(width, out_channels, 3, padding=1), nn.LeakyReLU(0.1, inplace=True)]
+        self.conv_offset = nn.Sequential(*layers, nn.Conv2d(out_channels, OFFSETS + GROUPS * TAPS, 3, padding=1))
+        self.largest_offset = largest_offset
+        self.exact_positions = True  # False: positions in the network's own type, as the published code computes them
+
+    def forward(self, x: torch.Tensor, condition: torch.Tensor, flow: torch.Tensor | None = None) -> torch.Tensor:
+        """Align `x` (b, c, h, w) as `condition` (b, cc, h, w) says; `flow` (b, 2, h, w), (x, y), is added to all taps."""
+        return self.align(x, self.conv_offset(condition), flow)
+
+    def align(self, x: torch.Tensor, predicted: torch.Tensor, flow: torch.Tensor | None = None) -> torch.Tensor:
+        """The second half of `forward`: `predicted` (b, 432, h, w) is what `conv_offset` answered."""
+        offset, mask = predicted.split((OFFSETS, GROUPS * TAPS), dim=1)
+        if self.exact_positions:
+            offset = offset.float()
+        offset = self.largest_offset * torch.tanh(offset)
+        if flow is not None:
+            row_and_column = flow.flip(1).to(offset.dtype)
+            offset = offset + row_and_column.repeat(1, OFFSETS // 2, 1, 1)
+        return deform_conv2d(x, offset, torch.sigmoid(mask), self.weight, self.bias)

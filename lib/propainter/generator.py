@@ -1,0 +1,138 @@
+"""The inpainting generator (Zhou et al., "ProPainter", sections 3.2 and 3.3): propagated features, transformer, decoder."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from lib.propainter.feature_propagation import FeaturePropagation, LocalFlows
+from lib.propainter.layers import UpsampledConv, in_batches, leaky_relu
+from lib.propainter.steps import Steps, run_directly
+from lib.propainter.transformer import SoftComposition, SoftSplit, SparseTransformer, touched_windows
+
+CHANNELS = 128
+SCALE = 4  # pixels of the frame a feature pixel
+FRAMES_AT_ONCE = 8  # in the layers that need the most memory
+
+
+class Encoder(nn.Module):
+    """(n, 5, H, W), colours and both masks -> (n, 128, H/4, W/4). Keys: layers.{0,2,...,16}."""
+
+    GROUPS = {10: 2, 12: 4, 14: 8, 16: 1}  # layers that see the 256-channel features again, interleaved group by group
+
+    def __init__(self) -> None:
+        super().__init__()
+        convolutions = [
+            nn.Conv2d(5, 64, 3, 2, 1),
+            nn.Conv2d(64, 64, 3, 1, 1),
+            nn.Conv2d(64, 128, 3, 2, 1),
+            nn.Conv2d(128, 256, 3, 1, 1),
+            nn.Conv2d(256, 384, 3, 1, 1),
+            nn.Conv2d(640, 512, 3, 1, 1, groups=2),
+            nn.Conv2d(768, 384, 3, 1, 1, groups=4),
+            nn.Conv2d(640, 256, 3, 1, 1, groups=8),
+            nn.Conv2d(512, CHANNELS, 3, 1, 1),
+        ]
+        self.layers = nn.ModuleList(layer for conv in convolutions for layer in (conv, leaky_relu()))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        early = self._run(x, range(0, 8))
+        x = self._run(early, range(8, 10))
+        for index, groups in self.GROUPS.items():
+            pair = (early.unflatten(1, (groups, -1)), x.unflatten(1, (groups, -1)))
+            x = self._run(torch.cat(pair, dim=2).flatten(1, 2), range(index, index + 2))
+        return x
+
+    def _run(self, x: torch.Tensor, layers: range) -> torch.Tensor:
+        for index in layers:
+            x = self.layers[index](x)
+        return x
+
+
+@dataclass
+class Window:
+    """One window of frames, encoded: l local ones, which follow each other, then the references."""
+
+    features: torch.Tensor  # (t, 128, h, w)
+    flows: LocalFlows  # between the local frames
+    local_masks: torch.Tensor  # (l, 2, h, w), what is hidden before and after the image propagation
+    touched: torch.Tensor  # indices of the attention windows that touch the hole
+
+    @property
+    def local(self) -> int:
+        return len(self.local_masks)
+
+
+class InpaintGenerator(nn.Module):
+    """Paints what the image propagation left unknown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = Encoder()
+        self.decoder = nn.Sequential(
+            UpsampledConv(CHANNELS, 128),
+            leaky_relu(),
+            nn.Conv2d(128, 64, 3, padding=1),
+            leaky_relu(),
+            UpsampledConv(64, 64),
+            leaky_relu(),
+            nn.Conv2d(64, 3, 3, padding=1),
+        )
+        self.ss = SoftSplit(CHANNELS)
+        self.sc = SoftComposition(CHANNELS)
+        self.feat_prop_module = FeaturePropagation(CHANNELS)
+        self.transformers = SparseTransformer()
+
+    def forward(
+        self,
+        frames: torch.Tensor,
+        forward_flow: torch.Tensor,
+        backward_flow: torch.Tensor,
+        masks: torch.Tensor,
+        updated_masks: torch.Tensor,
+        local: int,
+    ) -> torch.Tensor:
+        """Paint one window from scratch.
+
+        Args:
+            frames: (t, 3, H, W) in -1..1, propagated; the first `local` follow each other, the rest are references.
+            forward_flow, backward_flow: (local-1, 2, H, W), completed, pixels.
+            masks, updated_masks: (t, 1, H, W), hidden before, and still unknown after the image propagation.
+
+        Returns:
+            (local, 3, H, W) in -1..1.
+        """
+        small = torch.cat((shrink_masks(masks), shrink_masks(updated_masks)), dim=1)[:local]
+        flows = LocalFlows.between(shrink_flow(forward_flow), shrink_flow(backward_flow))
+        features = self.encode(frames, masks, updated_masks)
+        return self.paint(Window(features, flows, small, touched_windows(small[:, :1])))
+
+    def encode(self, frames: torch.Tensor, masks: torch.Tensor, updated_masks: torch.Tensor) -> torch.Tensor:
+        """(n, 3, H, W) and twice (n, 1, H, W) -> (n, 128, H/4, W/4); depends on each frame alone."""
+        return in_batches(self.encoder, torch.cat((frames, masks, updated_masks), dim=1), FRAMES_AT_ONCE)
+
+    def paint(self, window: Window, steps: Steps = run_directly) -> torch.Tensor:
+        """Paint the local frames of an encoded window: (l, 3, H, W) in -1..1."""
+        local = window.local
+        propagated = self.feat_prop_module(window.features[:local], window.flows, window.local_masks, steps)
+        return self.render(propagated, window.features[local:], window.touched)
+
+    def render(self, local: torch.Tensor, references: torch.Tensor, touched: torch.Tensor) -> torch.Tensor:
+        """Transformer and decoder: (l, 128, h, w) propagated and (t-l, 128, h, w) reference features -> (l, 3, H, W)."""
+        size = (local.shape[2], local.shape[3])
+        tokens = self.ss(torch.cat((local, references)))
+        tokens = self.transformers(tokens, touched, size, asking=len(local))
+        parts = zip(tokens.split(FRAMES_AT_ONCE), local.split(FRAMES_AT_ONCE), strict=True)
+        return torch.cat([self.decoder(features + self.sc(part, size)).tanh_() for part, features in parts])
+
+
+def shrink_masks(masks: torch.Tensor) -> torch.Tensor:
+    """(n, 1, H, W) -> (n, 1, H/4, W/4), nearest: the pixel at the upper left of each 4x4 block."""
+    return masks[..., ::SCALE, ::SCALE]
+
+
+def shrink_flow(flow: torch.Tensor) -> torch.Tensor:
+    """(n, 2, H, W) -> (n, 2, H/4, W/4), bilinear, in feature pixels."""
+    small = F.interpolate(flow, scale_factor=1 / SCALE, mode="bilinear", align_corners=False, recompute_scale_factor=True)
+    return small / SCALE

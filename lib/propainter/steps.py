@@ -1,0 +1,17 @@
+"""How a step that is repeated many times is run: directly, or as a CUDA graph (see `graphs.py`)."""
+
+from typing import Protocol
+
+import torch
+from torch import nn
+
+
+class Steps(Protocol):
+    """Runs `getattr(module, method)(*inputs)`; the result may be kept by the caller."""
+
+    def __call__(self, module: nn.Module, method: str, *inputs: torch.Tensor) -> torch.Tensor: ...
+
+
+def run_directly(module: nn.Module, method: str, *inputs: torch.Tensor) -> torch.Tensor:
+    """Just call it."""
+    return getattr(module, method)(*inputs)

@@ -1,0 +1,133 @@
+"""The mask-guided sparse video transformer (Zhou et al., "ProPainter", section 3.3): tokens of 7x7 overlapping patches."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from lib.propainter.attention import CHANNELS, SparseWindowAttention, WindowGrid
+
+PATCH, PATCH_STRIDE, PATCH_PADDING = 7, 3, 3  # feature pixels
+TAPS = PATCH * PATCH
+HIDDEN = 40  # channels of the feed-forward layer's picture
+TEMPORAL_STRIDE = 2  # each block's keys come from every second frame, odd and even ones in turn
+DEPTH = 8
+
+
+def token_grid(height: int, width: int) -> tuple[int, int]:
+    """Rows and columns of the tokens of an (h, w) feature map."""
+    return tuple((side + 2 * PATCH_PADDING - PATCH) // PATCH_STRIDE + 1 for side in (height, width))  # type: ignore[return-value]
+
+
+def split_patches(features: torch.Tensor, embedding: nn.Linear) -> torch.Tensor:
+    """(t, c, h, w) -> (t, rows, columns, d): every patch through a linear layer; a convolution, so no patch is copied."""
+    weight = embedding.weight.view(embedding.out_features, features.shape[1], PATCH, PATCH)
+    return F.conv2d(features, weight, embedding.bias, PATCH_STRIDE, PATCH_PADDING).permute(0, 2, 3, 1)
+
+
+def fold(patches: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """(t, tokens, c*49) -> (t, c, h, w): the sum of overlapping patches."""
+    return F.fold(patches.transpose(1, 2), size, PATCH, padding=PATCH_PADDING, stride=PATCH_STRIDE)
+
+
+class SoftSplit(nn.Module):
+    """Features (t, 128, h, w) -> tokens (t, rows, columns, 512). Keys: embedding."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.embedding = nn.Linear(channels * TAPS, CHANNELS)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return split_patches(features, self.embedding)
+
+
+class SoftComposition(nn.Module):
+    """Tokens (t, rows, columns, 512) -> features (t, 128, h, w); overlaps are summed, not averaged.
+
+    Keys: embedding, bias_conv.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.embedding = nn.Linear(CHANNELS, channels * TAPS)
+        self.bias_conv = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, tokens: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+        return self.bias_conv(fold(self.embedding(tokens.flatten(1, 2)), size))
+
+
+class FusionFeedForward(nn.Module):
+    """A feed-forward layer whose hidden values are averaged where patches overlap. Keys: fc1.0, fc2.1.
+
+    The activation comes before the patches are cut out again: it is the same for all copies of a pixel.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc1 = nn.Sequential(nn.Linear(CHANNELS, HIDDEN * TAPS))
+        self.fc2 = nn.Sequential(nn.GELU(), nn.Linear(HIDDEN * TAPS, CHANNELS))
+        self._overlaps: dict[tuple[object, ...], torch.Tensor] = {}
+
+    def forward(self, tokens: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+        """tokens: (t, rows, columns, 512); size: (h, w) of the feature map they were cut from."""
+        activation, embedding = self.fc2[0], self.fc2[1]
+        assert isinstance(embedding, nn.Linear)
+        hidden = fold(self.fc1(tokens.flatten(1, 2)), size) / self._overlap(tokens, size)
+        return split_patches(activation(hidden), embedding)
+
+    def _overlap(self, tokens: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+        """(1, 1, h, w): how many patches cover each feature pixel."""
+        key = (size, tokens.device, tokens.dtype)
+        if key not in self._overlaps:
+            count = tokens.shape[1] * tokens.shape[2]
+            self._overlaps[key] = fold(tokens.new_ones(1, count, TAPS), size)
+        return self._overlaps[key]
+
+
+class Block(nn.Module):
+    """Attention and feed-forward layer, each behind a LayerNorm and around a shortcut."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = SparseWindowAttention()
+        self.norm1 = nn.LayerNorm(CHANNELS)
+        self.norm2 = nn.LayerNorm(CHANNELS)
+        self.mlp = FusionFeedForward()
+
+    def forward(
+        self,
+        tokens: torch.Tensor,
+        touched: torch.Tensor,
+        size: tuple[int, int],
+        key_frames: slice,
+        asking: int | None = None,
+    ) -> torch.Tensor:
+        """As `SparseWindowAttention.forward`; `size` is that of the feature map."""
+        x = tokens[:asking] + self.attention(self.norm1(tokens), touched, key_frames, asking)
+        return x + self.mlp(self.norm2(x), size)
+
+
+class SparseTransformer(nn.Module):
+    """Eight blocks. Keys: transformer.{0..7}."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.transformer = nn.ModuleList(Block() for _ in range(DEPTH))
+
+    def forward(
+        self, tokens: torch.Tensor, touched: torch.Tensor, size: tuple[int, int], asking: int | None = None
+    ) -> torch.Tensor:
+        """(t, rows, columns, 512) -> (asking, rows, columns, 512): the last block answers only for the frames asked."""
+        for index, block in enumerate(self.transformer):
+            key_frames = slice(index % TEMPORAL_STRIDE, None, TEMPORAL_STRIDE)
+            last = index == len(self.transformer) - 1
+            tokens = block(tokens, touched, size, key_frames, asking if last else None)
+        return tokens
+
+
+def touched_windows(holes: torch.Tensor) -> torch.Tensor:
+    """Indices of the attention windows that touch the hole.
+
+    holes: (t, 1, h, w), 1 = hole, masks of the local frames at feature size.
+    """
+    covered = F.max_pool2d(holes.float(), PATCH, PATCH_STRIDE, PATCH_PADDING)[:, 0]
+    return WindowGrid(*covered.shape[1:]).touched_windows(covered)
