@@ -10,7 +10,8 @@ GOLDENS_DIR in the environment names another folder; what is in its subfolder pr
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -113,17 +114,20 @@ class Taps:
     """Outputs of inner modules, recorded while a network runs."""
 
     def __init__(self) -> None:
-        self.calls: dict[str, list[Any]] = {}
+        self.calls: dict[str, list[torch.Tensor]] = {}
 
-    def watch(self, net: torch.nn.Module, names: Iterable[str]) -> None:
-        for name in names:
-            net.get_submodule(name).register_forward_hook(self._recorder(name))
+    @contextmanager
+    def watching(self, net: torch.nn.Module, names: Iterable[str]) -> Iterator[None]:
+        hooks = [net.get_submodule(name).register_forward_hook(self._recorder(name)) for name in names]
+        yield
+        for hook in hooks:
+            hook.remove()
 
-    def first(self, name: str) -> Any:
+    def first(self, name: str) -> torch.Tensor:
         return self.calls[name][0]
 
-    def _recorder(self, name: str):
-        def record(module: torch.nn.Module, inputs: Any, output: Any) -> None:
+    def _recorder(self, name: str) -> Callable[..., None]:
+        def record(_module: torch.nn.Module, _inputs: Any, output: torch.Tensor) -> None:
             self.calls.setdefault(name, []).append(output.clone())  # later layers may write in place
 
         return record
