@@ -2,6 +2,7 @@
 
 import abc
 
+import numpy as np
 from PIL import Image
 
 
@@ -9,6 +10,10 @@ class AnchorInpainter(abc.ABC):
     """Fills the hole of one frame; the engine spreads that picture over the video."""
 
     name: str
+
+    def with_prior(self, prior_frame: np.ndarray) -> "AnchorInpainter":  # noqa: ARG002
+        """The anchor that knows the engine's prior (H, W, 3, uint8 RGB) of the frame; most have no use for it."""
+        return self
 
     @abc.abstractmethod
     def inpaint(

@@ -1,0 +1,82 @@
+"""Which GPU a process works on, found out without importing torch: that takes seconds, and a plan never computes."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import runpy
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lib.errors import InputError
+from lib.runtime.slots import current_slot
+
+if TYPE_CHECKING:
+    import torch
+
+_DRIVER = "libcuda.so.1"
+HOW_TO_USE_THE_CPU = "hide the GPU (CUDA_VISIBLE_DEVICES= in front of the command) to work on the CPU"
+
+
+@lru_cache
+def gpu_count() -> int:
+    """GPUs that networks run on, CUDA_VISIBLE_DEVICES minded; 0 if there is none or torch is built without CUDA."""
+    driver = _load_driver() if torch_cuda_version() else None
+    count = ctypes.c_int()
+    if driver is None or driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
+        return 0
+    return count.value
+
+
+def check_gpu() -> None:
+    """See that the GPUs that are there can be used.
+
+    Raises:
+        InputError: torch needs a newer driver.
+    """
+    driver = _load_driver()
+    if gpu_count() == 0 or driver is None:
+        return
+    version = ctypes.c_int()
+    driver.cuDriverGetVersion(ctypes.byref(version))
+    needed = torch_cuda_version() or "0"
+    if version.value // 1000 < int(needed.partition(".")[0]):
+        known = f"{version.value // 1000}.{version.value % 1000 // 10}"
+        raise InputError(
+            f"the GPU's driver knows CUDA up to {known} and the installed torch is built for CUDA {needed}; "
+            f"update the driver, install another torch, or {HOW_TO_USE_THE_CPU}"
+        )
+
+
+def torch_device() -> torch.device:
+    """The device of this process: the GPU of its slot, where slots share GPUs if there are more, else the CPU.
+
+    Raises:
+        InputError: there is a GPU that torch cannot use.
+    """
+    import torch
+
+    count = gpu_count()
+    if count == 0:
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        raise InputError(f"torch {torch.__version__} cannot use the GPU that is there; {HOW_TO_USE_THE_CPU}")
+    device = torch.device("cuda", (current_slot() or 0) % count)
+    torch.cuda.set_device(device)
+    return device
+
+
+def torch_cuda_version() -> str | None:
+    """The CUDA version that the installed torch is built for, from the one file of it that says so."""
+    spec = importlib.util.find_spec("torch")
+    if spec is None or spec.origin is None:
+        return None
+    return runpy.run_path(str(Path(spec.origin).with_name("version.py"))).get("cuda")
+
+
+def _load_driver() -> ctypes.CDLL | None:
+    try:
+        return ctypes.CDLL(_DRIVER)
+    except OSError:
+        return None
