@@ -68,10 +68,14 @@ class WindowGrid:
         shifted = [index.roll(shift, (0, 1)).flatten()[self.token_indices()] for shift in shifts]
         return torch.cat(shifted, dim=1)[:, kept.cpu()]
 
-    def touched_windows(self, token_mask: torch.Tensor) -> torch.Tensor:
-        """Indices of the windows in which any frame of the (t, rows, columns) mask is set."""
-        padded = self.pad(token_mask[..., None].float())[..., 0]
-        return (F.max_pool2d(padded, WINDOW, WINDOW).amax(dim=0) > 0).flatten().nonzero().flatten()
+    def touched(self, token_mask: torch.Tensor) -> torch.Tensor:
+        """(t, windows) bool: where a (t, rows, columns) mask is set anywhere in the window."""
+        padded = self.pad(token_mask[..., None])[..., 0]
+        return F.max_pool2d(padded, WINDOW, WINDOW).flatten(1) > 0
+
+
+# (windows, 45) own tokens; (windows, 193) own and surrounding ones; (tokens,) where each token is among the windows' own
+WindowIndices = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
 class SparseWindowAttention(nn.Module):
@@ -87,7 +91,7 @@ class SparseWindowAttention(nn.Module):
         self.proj = nn.Linear(CHANNELS, CHANNELS)
         self.pool_layer = nn.Conv2d(CHANNELS, CHANNELS, POOL, POOL, groups=CHANNELS)
         self.register_buffer("valid_ind_rolled", surrounding_positions())
-        self._indices: dict[tuple[WindowGrid, torch.device], tuple[torch.Tensor, torch.Tensor]] = {}
+        self._indices: dict[tuple[WindowGrid, torch.device], WindowIndices] = {}
 
     def forward(
         self, tokens: torch.Tensor, touched: torch.Tensor, key_frames: slice, asking: int | None = None
@@ -104,7 +108,7 @@ class SparseWindowAttention(nn.Module):
             (asking, rows, columns, 512).
         """
         grid = WindowGrid(*tokens.shape[1:3])
-        own, seen = self._window_indices(grid, tokens.device)
+        own, seen, back = self._window_indices(grid, tokens.device)
         padded = grid.pad(tokens)
         asked = padded[:asking]
         query = self.query(asked).flatten(1, 2)[:, own]  # (asking, windows, 45, c)
@@ -112,7 +116,6 @@ class SparseWindowAttention(nn.Module):
         attended = _attend(query, key[: len(asked), own], value[: len(asked), own])
         if len(touched):
             attended[:, touched] = self._attend_widely(query[:, touched], key, value, padded, seen[touched], key_frames)
-        back = own.flatten().argsort()
         attended = attended.flatten(1, 2)[:, back].unflatten(1, grid.padded)
         return self.proj(attended[:, : grid.rows, : grid.columns])
 
@@ -134,12 +137,12 @@ class SparseWindowAttention(nn.Module):
         answers = _attend(questions, keys[None], values[None])
         return answers[0].unflatten(1, (frames, WINDOW_TOKENS)).transpose(0, 1)
 
-    def _window_indices(self, grid: WindowGrid, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-        """(windows, 45) own tokens, and (windows, 193) own and surrounding ones."""
+    def _window_indices(self, grid: WindowGrid, device: torch.device) -> WindowIndices:
         if (grid, device) not in self._indices:
             own = grid.token_indices()
             seen = torch.cat((own, grid.surrounding_indices(self.valid_ind_rolled)), dim=1)
-            self._indices[grid, device] = (own.to(device), seen.to(device))
+            back = own.flatten().argsort()
+            self._indices[grid, device] = (own.to(device), seen.to(device), back.to(device))
         return self._indices[grid, device]
 
 

@@ -25,13 +25,16 @@ class LocalFlows:
     @classmethod
     def between(cls, forward: torch.Tensor, backward: torch.Tensor) -> "LocalFlows":
         """forward, backward: (n, 2, h, w), feature pixels."""
-        if not len(forward):
-            nothing = forward.new_zeros(0, FLOW_AND_TRUST, *forward.shape[2:])
-            return cls(nothing, nothing)
         return cls(
             torch.cat((forward, consistency(forward, backward)), dim=1),
             torch.cat((backward, consistency(backward, forward)), dim=1),
         )
+
+    @classmethod
+    def nothing(cls, features: torch.Tensor) -> "LocalFlows":
+        """No pairs, for a window of one frame with these features (1, c, h, w)."""
+        none = features.new_zeros(0, FLOW_AND_TRUST, *features.shape[2:])
+        return cls(none, none)
 
 
 class FeaturePropagation(nn.Module):

@@ -52,7 +52,9 @@ class TemporalConv(nn.Conv3d):
 
 def _spatial(in_channels: int, channels: int, size: int = 3, stride: int = 1, dilation: int = 1) -> SpatialConv:
     border = size // 2 * dilation
-    return SpatialConv(in_channels, channels, (1, size, size), (1, stride, stride), (0, border, border), (1, dilation, dilation))
+    return SpatialConv(
+        in_channels, channels, (1, size, size), (1, stride, stride), (0, border, border), (1, dilation, dilation)
+    )
 
 
 class PseudoConv3d(nn.Module):
@@ -142,7 +144,9 @@ class FlowCompletion(nn.Module):
         self.decoder2 = nn.Sequential(
             nn.Conv2d(128, 128, 3, padding=1), leaky_relu(), UpsampledConv(128, 64), leaky_relu()
         )
-        self.decoder1 = nn.Sequential(nn.Conv2d(64, 64, 3, padding=1), leaky_relu(), UpsampledConv(64, 32), leaky_relu())
+        self.decoder1 = nn.Sequential(
+            nn.Conv2d(64, 64, 3, padding=1), leaky_relu(), UpsampledConv(64, 32), leaky_relu()
+        )
         self.upsample = nn.Sequential(nn.Conv2d(32, 32, 3, padding=1), leaky_relu(), UpsampledConv(32, 2))
 
     def forward(self, flow: torch.Tensor, masks: torch.Tensor, steps: Steps = run_directly) -> torch.Tensor:

@@ -9,7 +9,7 @@ from torch import nn
 from lib.propainter.feature_propagation import FeaturePropagation, LocalFlows
 from lib.propainter.layers import UpsampledConv, in_batches, leaky_relu
 from lib.propainter.steps import Steps, run_directly
-from lib.propainter.transformer import SoftComposition, SoftSplit, SparseTransformer, touched_windows
+from lib.propainter.transformer import SoftComposition, SoftSplit, SparseTransformer, windows_of_frames
 
 CHANNELS = 128
 SCALE = 4  # pixels of the frame a feature pixel
@@ -37,7 +37,7 @@ class Encoder(nn.Module):
         self.layers = nn.ModuleList(layer for conv in convolutions for layer in (conv, leaky_relu()))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        early = self._run(x, range(0, 8))
+        early = self._run(x, range(8))
         x = self._run(early, range(8, 10))
         for index, groups in self.GROUPS.items():
             pair = (early.unflatten(1, (groups, -1)), x.unflatten(1, (groups, -1)))
@@ -52,16 +52,12 @@ class Encoder(nn.Module):
 
 @dataclass
 class Window:
-    """One window of frames, encoded: l local ones, which follow each other, then the references."""
+    """The local frames of a window, encoded; they follow each other."""
 
-    features: torch.Tensor  # (t, 128, h, w)
-    flows: LocalFlows  # between the local frames
-    local_masks: torch.Tensor  # (l, 2, h, w), what is hidden before and after the image propagation
+    features: torch.Tensor  # (l, 128, h, w)
+    flows: LocalFlows  # between them
+    masks: torch.Tensor  # (l, 2, h, w), what is hidden before and after the image propagation
     touched: torch.Tensor  # indices of the attention windows that touch the hole
-
-    @property
-    def local(self) -> int:
-        return len(self.local_masks)
 
 
 class InpaintGenerator(nn.Module):
@@ -104,24 +100,37 @@ class InpaintGenerator(nn.Module):
             (local, 3, H, W) in -1..1.
         """
         small = torch.cat((shrink_masks(masks), shrink_masks(updated_masks)), dim=1)[:local]
-        flows = LocalFlows.between(shrink_flow(forward_flow), shrink_flow(backward_flow))
         features = self.encode(frames, masks, updated_masks)
-        return self.paint(Window(features, flows, small, touched_windows(small[:, :1])))
+        flows = LocalFlows.nothing(features)
+        if local > 1:
+            flows = LocalFlows.between(shrink_flow(forward_flow), shrink_flow(backward_flow))
+        touched = windows_of_frames(small[:, :1]).any(dim=0).nonzero().flatten()
+        window = Window(features[:local], flows, small, touched)
+        references = self.ss(features[local:]) if local < len(frames) else None
+        return self.render(self.propagate(window), references, touched)
 
     def encode(self, frames: torch.Tensor, masks: torch.Tensor, updated_masks: torch.Tensor) -> torch.Tensor:
         """(n, 3, H, W) and twice (n, 1, H, W) -> (n, 128, H/4, W/4); depends on each frame alone."""
         return in_batches(self.encoder, torch.cat((frames, masks, updated_masks), dim=1), FRAMES_AT_ONCE)
 
-    def paint(self, window: Window, steps: Steps = run_directly) -> torch.Tensor:
-        """Paint the local frames of an encoded window: (l, 3, H, W) in -1..1."""
-        local = window.local
-        propagated = self.feat_prop_module(window.features[:local], window.flows, window.local_masks, steps)
-        return self.render(propagated, window.features[local:], window.touched)
+    def propagate(self, window: Window, steps: Steps = run_directly) -> torch.Tensor:
+        """The local features of a window, filled from each other: (l, 128, h, w)."""
+        return self.feat_prop_module(window.features, window.flows, window.masks, steps)
 
-    def render(self, local: torch.Tensor, references: torch.Tensor, touched: torch.Tensor) -> torch.Tensor:
-        """Transformer and decoder: (l, 128, h, w) propagated and (t-l, 128, h, w) reference features -> (l, 3, H, W)."""
+    def render(self, local: torch.Tensor, references: torch.Tensor | None, touched: torch.Tensor) -> torch.Tensor:
+        """Transformer and decoder.
+
+        Args:
+            local: (l, 128, h, w), propagated features.
+            references: (r, rows, columns, 512), the references' tokens; None = no references.
+            touched: indices of the attention windows that touch the hole of a local frame.
+
+        Returns:
+            (l, 3, H, W) in -1..1.
+        """
         size = (local.shape[2], local.shape[3])
-        tokens = self.ss(torch.cat((local, references)))
+        tokens = self.ss(local)
+        tokens = tokens if references is None else torch.cat((tokens, references))
         tokens = self.transformers(tokens, touched, size, asking=len(local))
         parts = zip(tokens.split(FRAMES_AT_ONCE), local.split(FRAMES_AT_ONCE), strict=True)
         return torch.cat([self.decoder(features + self.sc(part, size)).tanh_() for part, features in parts])
@@ -134,5 +143,7 @@ def shrink_masks(masks: torch.Tensor) -> torch.Tensor:
 
 def shrink_flow(flow: torch.Tensor) -> torch.Tensor:
     """(n, 2, H, W) -> (n, 2, H/4, W/4), bilinear, in feature pixels."""
-    small = F.interpolate(flow, scale_factor=1 / SCALE, mode="bilinear", align_corners=False, recompute_scale_factor=True)
+    small = F.interpolate(
+        flow, scale_factor=1 / SCALE, mode="bilinear", align_corners=False, recompute_scale_factor=True
+    )
     return small / SCALE

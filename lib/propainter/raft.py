@@ -83,20 +83,27 @@ class CorrelationPyramid:
         for _ in range(LEVELS - 1):
             level = F.avg_pool2d(level, 2, 2)
             self._levels.append(level)
-        steps = torch.arange(-RADIUS, RADIUS + 1, device=matching.device, dtype=torch.float32)
-        # The x displacement is the slow index: the weights were trained on this order.
-        self._window = torch.stack(torch.meshgrid(steps, steps, indexing="ij"), dim=-1)
+        self._grids = [_window_grid(index, level) for index, level in enumerate(self._levels)]
 
     def lookup(self, coordinates: torch.Tensor) -> torch.Tensor:
         """Correlations around each position: (2n, 2, h, w) pixels (x, y) -> (2n, 324, h, w) in channels-last memory."""
         batch, _, height, width = coordinates.shape
         centre = coordinates.permute(0, 2, 3, 1).reshape(-1, 1, 1, 2)
         found = []
-        for index, level in enumerate(self._levels):
-            span = centre.new_tensor((level.shape[3] - 1, level.shape[2] - 1))
-            grid = (centre * (2.0 / 2**index) + 2 * self._window) / span - 1
-            found.append(F.grid_sample(level, grid, align_corners=True).view(batch, height, width, -1))
+        for level, (scale, window) in zip(self._levels, self._grids, strict=True):
+            sampled = F.grid_sample(level, centre * scale + window, align_corners=True)
+            found.append(sampled.view(batch, height, width, -1))
         return torch.cat(found, dim=-1).permute(0, 3, 1, 2)
+
+
+def _window_grid(index: int, level: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Scale (2,) and shifts (9, 9, 2) that turn positions into what `grid_sample` wants around them on one level."""
+    height, width = level.shape[2:]
+    steps = torch.arange(-RADIUS, RADIUS + 1, device=level.device, dtype=torch.float32)
+    # The x displacement is the slow index: the weights were trained on this order.
+    x, y = torch.meshgrid(steps * (2 / (width - 1)) - 1, steps * (2 / (height - 1)) - 1, indexing="ij")
+    scale = [level.new_full((), 2 / 2**index / (side - 1)) for side in (width, height)]
+    return torch.stack(scale), torch.stack((x, y), dim=-1)
 
 
 def pixel_grid(batch: int, height: int, width: int, device: torch.device) -> torch.Tensor:

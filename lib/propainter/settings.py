@@ -25,7 +25,13 @@ class PriorSettings:
 
     def __post_init__(self) -> None:
         """Raises ValueError: an option is out of its range."""
-        smallest = {"mask_dilation": 0, "ref_stride": 1, "neighbor_length": 2, "subvideo_length": 1, "raft_iterations": 1}
+        smallest = {
+            "mask_dilation": 0,
+            "ref_stride": 1,
+            "neighbor_length": 2,
+            "subvideo_length": 1,
+            "raft_iterations": 1,
+        }
         for name, least in smallest.items():
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}; give at least {least}")

@@ -7,11 +7,11 @@ from torch import nn
 
 
 class Steps(Protocol):
-    """Runs `getattr(module, method)(*inputs)`; the result may be kept by the caller."""
+    """Runs `getattr(module, method)(*inputs)`; the result belongs to the caller."""
 
-    def __call__(self, module: nn.Module, method: str, *inputs: torch.Tensor) -> torch.Tensor: ...
+    def __call__(self, module: nn.Module, method: str, *inputs: torch.Tensor | int) -> torch.Tensor: ...
 
 
-def run_directly(module: nn.Module, method: str, *inputs: torch.Tensor) -> torch.Tensor:
+def run_directly(module: nn.Module, method: str, *inputs: torch.Tensor | int) -> torch.Tensor:
     """Just call it."""
     return getattr(module, method)(*inputs)

@@ -13,11 +13,6 @@ TEMPORAL_STRIDE = 2  # each block's keys come from every second frame, odd and e
 DEPTH = 8
 
 
-def token_grid(height: int, width: int) -> tuple[int, int]:
-    """Rows and columns of the tokens of an (h, w) feature map."""
-    return tuple((side + 2 * PATCH_PADDING - PATCH) // PATCH_STRIDE + 1 for side in (height, width))  # type: ignore[return-value]
-
-
 def split_patches(features: torch.Tensor, embedding: nn.Linear) -> torch.Tensor:
     """(t, c, h, w) -> (t, rows, columns, d): every patch through a linear layer; a convolution, so no patch is copied."""
     weight = embedding.weight.view(embedding.out_features, features.shape[1], PATCH, PATCH)
@@ -124,10 +119,14 @@ class SparseTransformer(nn.Module):
         return tokens
 
 
-def touched_windows(holes: torch.Tensor) -> torch.Tensor:
-    """Indices of the attention windows that touch the hole.
+def windows_of_frames(holes: torch.Tensor) -> torch.Tensor:
+    """Which attention windows the hole of each frame touches.
 
-    holes: (t, 1, h, w), 1 = hole, masks of the local frames at feature size.
+    Args:
+        holes: (t, 1, h, w), 1 = hole, at feature size.
+
+    Returns:
+        (t, windows) bool.
     """
     covered = F.max_pool2d(holes.float(), PATCH, PATCH_STRIDE, PATCH_PADDING)[:, 0]
-    return WindowGrid(*covered.shape[1:]).touched_windows(covered)
+    return WindowGrid(*covered.shape[1:]).touched(covered)
