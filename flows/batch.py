@@ -78,8 +78,8 @@ class Batch:
 
     def __init__(self, settings: AutoRefineSettings) -> None:
         self.settings = settings
-        self.remover: Remover = get_remover(settings.engine)
-        self._anchor_fingerprint = get_anchor(settings.anchor, settings.processing.seed).fingerprint()
+        self.remover: Remover = get_remover(settings.engine, settings.engine_prior)
+        self._anchor_fingerprint = get_anchor(settings.engine_anchor, settings.processing.seed).fingerprint()
         self._captioner_fingerprint = load_captioner(settings.caption_environment.caption_backend).fingerprint()
 
     @property
@@ -94,6 +94,7 @@ class Batch:
             video_fingerprint=fingerprints.video,
             mask_fingerprint=fingerprints.mask,
             engine=self.settings.engine,
+            prior=self.settings.engine_prior,
             engine_fingerprint=self.remover.fingerprint(),
             processing=self.settings.phase1_processing,
         )
@@ -136,20 +137,21 @@ class Batch:
         return sha256_file(prompt_file)
 
     def refine(self, coarse: CoarseJob) -> RefineJob:
-        """The job with the prompt as resolved: flag, else prompt file.
+        """The job with the prompt as resolved: flag, else prompt file; empty where the engine has no use for it.
 
         Raises:
             InputError: the prompt file is missing, broken or holds no prompt.
         """
         prompt = read_prompt_file(self.prompt_file(coarse.video))
-        prompts = self.settings.prompts
+        prompts, uses_prompt = self.settings.prompts, self.remover.uses_prompt
+        scale = _or(prompts.text_guidance_scale, prompt.text_guidance_scale)
         return RefineJob(
             **{**dict(coarse), "processing": self.settings.processing},
-            anchor=self.settings.anchor,
+            anchor=self.settings.engine_anchor,
             anchor_fingerprint=self._anchor_fingerprint,
-            prompt=prompt.prompt,
-            n_prompt=_or(prompts.n_prompt, prompt.n_prompt),
-            text_guidance_scale=_or(prompts.text_guidance_scale, prompt.text_guidance_scale),
+            prompt=prompt.prompt if uses_prompt else "",
+            n_prompt=_or(prompts.n_prompt, prompt.n_prompt) if uses_prompt else "",
+            text_guidance_scale=scale if uses_prompt else 0.0,
             lossless=self.settings.products.lossless,
         )
 

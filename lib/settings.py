@@ -8,6 +8,12 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+EngineName = Literal["propagation", "propainter"]
+AnchorName = Literal["patch", "propainter"]
+
+# What each engine can do with an anchor; the first is its default.
+_ANCHORS: dict[EngineName, tuple[AnchorName, ...]] = {"propagation": ("patch",), "propainter": ("propainter",)}
+
 
 class SettingsGroup(BaseModel):
     """A frozen section of the settings; unknown names are errors."""
@@ -66,11 +72,32 @@ class Prompts(SettingsGroup):
 
 
 class Engine(SettingsGroup):
-    """Which engine removes the object, and where its parts are."""
+    """Which engine removes the object."""
 
-    engine: Literal["propagation"] = Field(
-        default="propagation", description="what fills the hole; propagation needs no weights"
+    engine: EngineName = Field(
+        default="propagation", description="what fills the hole; propagation needs no weights, propainter does"
     )
+
+
+class PropainterPrior(SettingsGroup):
+    """The ProPainter networks, for --engine propainter."""
+
+    propainter_model_dir: Path | None = Field(
+        default=None, description="folder with raft-things.pth, recurrent_flow_completion.pth and ProPainter.pth"
+    )
+    ref_stride: int = Field(default=10, ge=1, description="one frame in so many is a reference for those farther away")
+    neighbor_length: int = Field(default=20, ge=2, description="frames that are painted together")
+    subvideo_length: int = Field(
+        default=80, ge=1, description="frames whose motion is completed together; fewer take less room"
+    )
+    raft_iter: int = Field(default=20, ge=1, description="refinement steps of the optical flow")
+    numerics: Literal["better", "reference"] = Field(
+        default="better", description="better rounds and blends more exactly; reference is as published"
+    )
+    precision: Literal["fp16", "fp32"] = Field(
+        default="fp16", description="of the networks on a GPU; the CPU always takes fp32"
+    )
+    raft_precision: Literal["fp32", "fp16"] = Field(default="fp32", description="of the optical flow on a GPU")
 
 
 class PhaseControl(SettingsGroup):
@@ -126,8 +153,10 @@ class Processing(SettingsGroup):
 class Anchor(SettingsGroup):
     """The one picture that phase 3 spreads over what no frame ever shows."""
 
-    anchor_method: Literal["patch"] = Field(
-        default="patch", description="what fills the anchor frame; patch needs no weights"
+    anchor_method: AnchorName | None = Field(
+        default=None,
+        description="what fills the anchor frame: patch (no weights; for propagation) or propainter (the prior's own "
+        "frame; for propainter); default: what the engine takes",
     )
     anchor_frame_idx: int = Field(
         default=0, ge=0, description="the frame that is filled (the last one if the clip is shorter)"
@@ -159,6 +188,7 @@ class AutoRefineSettings(SettingsGroup):
     prompts: Prompts = Prompts()
     phase_control: PhaseControl = PhaseControl()
     engine: Engine = Engine()
+    propainter: PropainterPrior = PropainterPrior()
     phase1_speed: Phase1Speed = Phase1Speed()
     processing: Processing = Processing()
     anchor: Anchor = Anchor()
@@ -179,6 +209,16 @@ class AutoRefineSettings(SettingsGroup):
             )
         return self
 
+    @model_validator(mode="after")
+    def _check_anchor(self) -> Self:
+        engine, method, anchors = self.engine.engine, self.anchor.anchor_method, _ANCHORS[self.engine.engine]
+        if method is not None and method not in anchors:
+            raise ValueError(
+                f"--anchor_method {method} does not go with --engine {engine}, which takes {' or '.join(anchors)}; "
+                "leave --anchor_method out or choose another --engine"
+            )
+        return self
+
     @property
     def output_dir(self) -> Path:
         return self.input_output.output_dir
@@ -194,6 +234,17 @@ class AutoRefineSettings(SettingsGroup):
             return self.processing
         low = {"height": self.phase1_speed.phase1_H, "width": self.phase1_speed.phase1_W}
         return self.processing.model_copy(update=low)
+
+    @property
+    def engine_anchor(self) -> Anchor:
+        """The anchor as asked for, or the one that suits the engine."""
+        method = self.anchor.anchor_method or _ANCHORS[self.engine.engine][0]
+        return self.anchor.model_copy(update={"anchor_method": method})
+
+    @property
+    def engine_prior(self) -> PropainterPrior | None:
+        """The prior's settings where the engine has a prior."""
+        return self.propainter if self.engine.engine == "propainter" else None
 
     def with_absolute_paths(self) -> "AutoRefineSettings":
         """The same settings, independent of the folder in which they are read (a worker has its own)."""

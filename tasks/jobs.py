@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict
 
 from lib.records import canonical_hash
-from lib.settings import Anchor, Engine, Processing
+from lib.settings import Anchor, Engine, Processing, PropainterPrior
 from lib.video.datasets import Video
 
 
@@ -39,11 +39,12 @@ class RemovalJob(Job):
     video_fingerprint: str
     mask_fingerprint: str
     engine: Engine
-    engine_fingerprint: dict[str, str]  # stands for `engine` in the key: content, not paths
+    prior: PropainterPrior | None  # where the engine has one
+    engine_fingerprint: dict[str, str]  # stands for `engine` and `prior` in the key: content, not paths
     processing: Processing
 
     def identity(self) -> dict[str, Any]:
-        return self.model_dump(mode="json", exclude={"video", "output_dir", "engine"})
+        return self.model_dump(mode="json", exclude={"video", "output_dir", "engine", "prior"})
 
 
 class CoarseJob(RemovalJob):

@@ -27,7 +27,7 @@ def run_removal(
 ) -> PhaseRecord:
     """Remove the object from the job's video and vouch for the files."""
     start = time.monotonic()
-    remover = get_remover(job.engine)
+    remover = get_remover(job.engine, job.prior)
     with mark_running(running_dir(job.output_dir / ".prefect", job.phase), job.video.name):
         outcome = remove_from_clip(
             job.video, job.folder, remover, job.processing, guidance, lossless=lossless, report=report

@@ -42,6 +42,33 @@ class Dataset:
         write_frames(self.videos / name, clip)
         write_frames(self.masks / name, masks)
 
-    def flags(self, output_dir: Path) -> list[str]:
+    def flags(self, output_dir: Path, engine: str = "propagation") -> list[str]:
         roots = ["--video_root", str(self.videos), "--mask_root", str(self.masks)]
-        return ["--engine", "propagation", "--dataset", "davis", *roots, "--output_dir", str(output_dir)]
+        return ["--engine", engine, "--dataset", "davis", *roots, "--output_dir", str(output_dir)]
+
+
+def write_propainter_weights(folder: Path) -> Path:
+    """The three weight files of ProPainter at their full sizes, with random numbers."""
+    import torch  # takes seconds: not for the tests that do without
+
+    from lib.propainter.checkpoints import FLOW_COMPLETION_FILE, GENERATOR_FILE, RAFT_FILE
+    from lib.propainter.flow_completion import FlowCompletion
+    from lib.propainter.generator import InpaintGenerator
+    from lib.propainter.raft import RAFT
+
+    folder.mkdir(parents=True)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        raft = {f"module.{key}": value for key, value in RAFT().state_dict().items()}
+        torch.save(raft, folder / RAFT_FILE)
+        torch.save(FlowCompletion().state_dict(), folder / FLOW_COMPLETION_FILE)
+        torch.save(InpaintGenerator().state_dict(), folder / GENERATOR_FILE)
+    return folder
+
+
+def same_weights(folder: Path, weights: Path) -> Path:
+    """Another folder with the same weight files, for tests that change one of them: links, so replace, never write."""
+    folder.mkdir(parents=True)
+    for path in weights.iterdir():
+        (folder / path.name).hardlink_to(path)
+    return folder

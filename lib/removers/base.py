@@ -53,6 +53,7 @@ class Remover(Protocol):
     name: str  # also the name of its result file: <name>.mp4
     title: str  # how pictures and pages call it
     size_multiple: int  # height and width that it is given are multiples of this
+    uses_prompt: bool  # False: the result is the same whatever the prompt and its guidance
 
     def check(self) -> None:
         """See that everything is there before any work starts.

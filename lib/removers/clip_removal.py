@@ -137,6 +137,8 @@ def _remove(
         )
     result = remover.remove(request)
     result.frames = crop_back(result.frames, crop)
+    if result.prior is not None:
+        result.prior = crop_back(result.prior, crop)
     if result.anchor_frame is not None:
         result.anchor_frame = crop_back(result.anchor_frame[None], crop)[0]
     return result

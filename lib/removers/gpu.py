@@ -9,6 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cv2
+
 from lib.errors import InputError
 from lib.runtime.slots import current_slot
 
@@ -59,6 +61,8 @@ def torch_device() -> torch.device:
 
     count = gpu_count()
     if count == 0:
+        # A pool tells OpenCV how many of the cores each of its processes may use; torch would take them all.
+        torch.set_num_threads(max(1, min(torch.get_num_threads(), cv2.getNumThreads())))
         return torch.device("cpu")
     if not torch.cuda.is_available():
         raise InputError(f"torch {torch.__version__} cannot use the GPU that is there; {HOW_TO_USE_THE_CPU}")

@@ -7,6 +7,7 @@ import pytest
 from embedded_support import Command
 from prefect.client.schemas import State
 from prefect.task_runners import ThreadPoolTaskRunner
+from tests_support import write_propainter_weights
 
 from flows import phases
 from flows.auto_refine import auto_refine
@@ -35,6 +36,11 @@ def inline(prefect_server: None, monkeypatch: pytest.MonkeyPatch) -> None:
     )
     monkeypatch.setattr(caption_module, "ensure_caption_deployment", lambda: None)
     monkeypatch.setattr(caption_module, "run_caption_batch", run_here)
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_propainter_weights(tmp_path_factory.mktemp("weights") / "propainter")
 
 
 class Run:

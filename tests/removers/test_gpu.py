@@ -4,6 +4,7 @@ import ctypes
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 
+import cv2
 import pytest
 import torch
 
@@ -58,6 +59,22 @@ def test_no_device_and_a_torch_without_cuda_mean_the_cpu(with_driver):
     assert gpu.gpu_count() == 0
     assert gpu.torch_device() == torch.device("cpu")
     gpu.check_gpu()
+
+
+def test_on_the_cpu_torch_takes_no_more_than_the_processs_share_of_the_cores(with_driver):
+    with_driver(0)
+    torch_threads, share = torch.get_num_threads(), cv2.getNumThreads()
+    try:
+        torch.set_num_threads(3)
+        cv2.setNumThreads(2)
+        gpu.torch_device()
+        assert torch.get_num_threads() == 2
+        cv2.setNumThreads(4)
+        gpu.torch_device()
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(torch_threads)
+        cv2.setNumThreads(share)
 
 
 def test_a_driver_that_is_too_old_is_an_error_before_any_work(with_driver):
