@@ -1,9 +1,11 @@
-"""Sizes, resizing, masks: the arithmetic around the networks."""
+"""Sizes, resizing, masks, windows: the arithmetic around the networks."""
 
 import numpy as np
 from golden_support import Golden, each_golden, images_in_range
 
+from lib.propainter.plan import windows
 from lib.propainter.reference_inputs import read_masks
+from lib.propainter.settings import PriorSettings
 from lib.propainter.sizes import prepare_masks, resize_frames_bicubic, resize_frames_bilinear, size_rule
 
 
@@ -40,3 +42,17 @@ def test_size_rule(golden_path):
     for *source, ratio, width, height, process_w, process_h, output_w, output_h in rows:
         rule = size_rule(tuple(source), ratio, width, height)
         assert (rule.process, rule.output) == ((process_w, process_h), (output_w, output_h))
+
+
+@each_golden("helpers")
+def test_windows(golden_path):
+    rows = Golden(golden_path).params["ref_index"]
+    assert rows
+    for row in rows:
+        half, ref_stride = row["neighbor_stride"], row["ref_stride"]
+        # The reference counts references; -1 stands for a clip that is no longer than a subvideo.
+        subvideo = row["T"] if row["ref_num"] < 0 else max(1, row["ref_num"] * ref_stride)
+        settings = PriorSettings(neighbor_length=2 * half, ref_stride=ref_stride, subvideo_length=subvideo)
+        window = list(windows(row["T"], settings))[row["f"] // half]
+        first, last = row["neighbor"]
+        assert (list(window.local), list(window.references)) == (list(range(first, last + 1)), row["ref"])
