@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from lib.propainter.layers import RoomyConv2d
+
 GROUPS = 16  # offset groups of every alignment here
 TAPS = 9
 OFFSETS = 2 * GROUPS * TAPS  # channels, (row, column) of every tap interleaved
@@ -104,7 +106,7 @@ class DeformableAlignment(nn.Module):
         nn.init.kaiming_uniform_(self.weight, a=5**0.5)
         layers: list[nn.Module] = []
         for width in (condition_channels, out_channels, out_channels):
-            layers += [nn.Conv2d(width, out_channels, 3, padding=1), nn.LeakyReLU(0.1, inplace=True)]
+            layers += [RoomyConv2d(width, out_channels, 3, padding=1), nn.LeakyReLU(0.1, inplace=True)]
         self.conv_offset = nn.Sequential(*layers, nn.Conv2d(out_channels, OFFSETS + GROUPS * TAPS, 3, padding=1))
         self.largest_offset = largest_offset
         self.exact_positions = True  # False: positions in the network's own type, as the published code computes them

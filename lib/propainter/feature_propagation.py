@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from lib.propainter.deformable import DeformableAlignment
-from lib.propainter.layers import leaky_relu
+from lib.propainter.layers import RoomyConv2d, concatenate, leaky_relu
 from lib.propainter.steps import Steps, run_directly
 from lib.propainter.warping import consistency, flow_warp
 
@@ -69,14 +69,14 @@ class FeaturePropagation(nn.Module):
         later_first = self._one_way("backward_1", features.flip(0), masks.flip(0), flows.forward.flip(0), steps)
         backward = later_first.flip(0)
         forward = self._one_way("forward_1", backward, masks, flows.backward, steps)
-        return self.fuse(torch.cat((backward, forward, masks), dim=1)) + features
+        return self.fuse(concatenate(backward, forward, masks)) + features
 
     def _one_way(
         self, name: str, features: torch.Tensor, masks: torch.Tensor, to_last: torch.Tensor, steps: Steps
     ) -> torch.Tensor:
         """(l, 128, h, w) in visiting order; to_last: (l-1, 3, h, w), flow and trust from each frame to the one before."""
         first, first_mask = features[:1], masks[:1]
-        carried = [first + self.backbone[name](torch.cat((first, first, first_mask), dim=1))]
+        carried = [first + self.backbone[name](concatenate(first, first, first_mask))]
         for k in range(1, len(features)):
             current = torch.cat((features[k : k + 1], masks[k : k + 1]), dim=1)
             carried.append(steps(self, f"_{name}_step", current, carried[-1], to_last[k - 1 : k]))
@@ -93,12 +93,12 @@ class FeaturePropagation(nn.Module):
         features, masks = current.split((current.shape[1] - MASKS, MASKS), dim=1)
         flow = to_last[:, :2]
         warped = flow_warp(last, flow).clamp(-1, 1)
-        condition = torch.cat((features, warped, to_last.to(features.dtype), masks), dim=1)
+        condition = concatenate(features, warped, to_last.to(features.dtype), masks)
         aligned = self.deform_align[name](last, condition, flow)
-        return aligned + self.backbone[name](torch.cat((features, aligned, masks), dim=1))
+        return aligned + self.backbone[name](concatenate(features, aligned, masks))
 
 
 def _two_convs(in_channels: int, channels: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(in_channels, channels, 3, padding=1), leaky_relu(), nn.Conv2d(channels, channels, 3, padding=1)
+        RoomyConv2d(in_channels, channels, 3, padding=1), leaky_relu(), nn.Conv2d(channels, channels, 3, padding=1)
     )

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from lib.propainter.feature_propagation import FeaturePropagation, LocalFlows
-from lib.propainter.layers import UpsampledConv, in_batches, leaky_relu
+from lib.propainter.layers import RoomyConv2d, UpsampledConv, concatenate, in_batches, leaky_relu
 from lib.propainter.steps import Steps, run_directly
 from lib.propainter.transformer import SoftComposition, SoftSplit, SparseTransformer, windows_of_frames
 
@@ -24,7 +24,7 @@ class Encoder(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         convolutions = [
-            nn.Conv2d(5, 64, 3, 2, 1),
+            RoomyConv2d(5, 64, 3, 2, 1),
             nn.Conv2d(64, 64, 3, 1, 1),
             nn.Conv2d(64, 128, 3, 2, 1),
             nn.Conv2d(128, 256, 3, 1, 1),
@@ -111,7 +111,7 @@ class InpaintGenerator(nn.Module):
 
     def encode(self, frames: torch.Tensor, masks: torch.Tensor, updated_masks: torch.Tensor) -> torch.Tensor:
         """(n, 3, H, W) and twice (n, 1, H, W) -> (n, 128, H/4, W/4); depends on each frame alone."""
-        return in_batches(self.encoder, torch.cat((frames, masks, updated_masks), dim=1), FRAMES_AT_ONCE)
+        return in_batches(self.encoder, concatenate(frames, masks, updated_masks), FRAMES_AT_ONCE)
 
     def propagate(self, window: Window, steps: Steps = run_directly) -> torch.Tensor:
         """The local features of a window, filled from each other: (l, 128, h, w)."""

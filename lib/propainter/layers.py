@@ -7,6 +7,26 @@ import torch.nn.functional as F
 from torch import nn
 
 
+FAST_CHANNELS = 8  # tensor cores need a multiple of this many half-precision channels; other counts are several times slower
+
+
+def concatenate(*parts: torch.Tensor) -> torch.Tensor:
+    """Join (n, c, h, w) along the channels; on CUDA zeros are appended up to a fast number of channels."""
+    first = parts[0]
+    missing = -sum(part.shape[1] for part in parts) % FAST_CHANNELS if first.is_cuda else 0
+    if missing:
+        parts = (*parts, first.new_zeros(len(first), missing, *first.shape[2:]))
+    return torch.cat(parts, dim=1)
+
+
+class RoomyConv2d(nn.Conv2d):
+    """A convolution that ignores channels behind its own (see `concatenate`)."""
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        weight = F.pad(self.weight, (0, 0, 0, 0, 0, input.shape[1] - self.in_channels))
+        return F.conv2d(input, weight, self.bias, self.stride, self.padding)
+
+
 class UpsampledConv(nn.Module):
     """Bilinear doubling of both sides, then a 3x3 convolution. Keys: conv."""
 

@@ -1,7 +1,10 @@
 """The sizes of the ProPainter prior, and pictures and masks brought to them. Sizes are (width, height) in pixels."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -9,6 +12,7 @@ from PIL import Image
 
 LONGEST_SIDE = 960
 MULTIPLE = 8
+MOST_THREADS = 16
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,13 @@ def resize_frames_bicubic(frames: np.ndarray, size_wh: tuple[int, int]) -> np.nd
     """(T, H, W, 3) uint8 frames at `size_wh`, antialiased when shrinking; the same array if nothing changes."""
     if _has_size(frames[0], size_wh):
         return frames
-    return np.stack([_resize_pillow(frame, size_wh, Image.Resampling.BICUBIC) for frame in frames])
+    resized = np.empty((len(frames), size_wh[1], size_wh[0], 3), np.uint8)
+
+    def resize(frame: np.ndarray, out: np.ndarray) -> None:
+        out[:] = _resize_pillow(frame, size_wh, Image.Resampling.BICUBIC)
+
+    for_each(resize, frames, resized)
+    return resized
 
 
 def resize_frames_bilinear(frames: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:
@@ -54,12 +64,22 @@ def prepare_masks(masks: Sequence[np.ndarray] | np.ndarray, size_wh: tuple[int, 
     """
     cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
     prepared = np.empty((len(masks), size_wh[1], size_wh[0]), bool)
-    for index, mask in enumerate(masks):
+
+    def prepare(mask: np.ndarray, out: np.ndarray) -> None:
         hole = (mask != 0).astype(np.uint8)
         if not _has_size(hole, size_wh):
             hole = _resize_pillow(hole, size_wh, Image.Resampling.NEAREST)
-        prepared[index] = cv2.dilate(hole, cross, iterations=dilation) if dilation > 0 else hole
+        out[:] = cv2.dilate(hole, cross, iterations=dilation) if dilation > 0 else hole
+
+    for_each(prepare, masks, prepared)
     return prepared
+
+
+def for_each(function: Callable[..., None], *pictures: Sequence[Any] | np.ndarray) -> None:
+    """`function(a[k], b[k], ...)` for every k, on all cores: the picture libraries release Python's lock."""
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_THREADS)) as pool:
+        for _ in pool.map(function, *pictures):
+            pass
 
 
 def _resize_pillow(picture: np.ndarray, size_wh: tuple[int, int], filter_: Image.Resampling) -> np.ndarray:

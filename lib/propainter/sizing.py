@@ -12,6 +12,7 @@ from lib.propainter.settings import PriorSettings
 from lib.propainter.sizes import (
     MULTIPLE,
     SizeRule,
+    for_each,
     prepare_masks,
     resize_frames_bicubic,
     resize_frames_bilinear,
@@ -36,6 +37,7 @@ class SizedClip:
 
     clip: Clip
     source: np.ndarray  # (T, H, W, 3) uint8, as given
+    holes: np.ndarray  # (T, H, W) bool, at the source's size
     content: tuple[int, int]  # (width, height) of what is not padding in `clip`
     sizes: SizeRule
     numerics: str
@@ -52,10 +54,11 @@ class SizedClip:
         if self.content == size:
             return np.ascontiguousarray(painted)
         result = self.source.copy()
-        holes = self.clip.masks[:, : self.content[1], : self.content[0]]
-        for frame, small, hole in zip(result, painted, holes, strict=True):
-            inside = cv2.resize(hole.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST_EXACT) > 0
-            frame[inside] = cv2.resize(small, size, interpolation=cv2.INTER_CUBIC)[inside]
+
+        def fill(frame: np.ndarray, small: np.ndarray, hole: np.ndarray) -> None:
+            cv2.copyTo(cv2.resize(small, size, interpolation=cv2.INTER_CUBIC), hole.view(np.uint8), frame)
+
+        for_each(fill, result, painted, self.holes)
         return result
 
 
@@ -68,17 +71,30 @@ def bring_to_size(frames: np.ndarray, masks: Sequence[np.ndarray] | np.ndarray, 
     Raises:
         InputError: with reference numerics, the clip is too small for RAFT.
     """
-    sizes = size_rule((frames.shape[2], frames.shape[1]), settings.resize_ratio, settings.width, settings.height)
+    source = (frames.shape[2], frames.shape[1])
+    sizes = size_rule(source, settings.resize_ratio, settings.width, settings.height)
     if settings.numerics == "reference":
         _check_large_enough(sizes)
-        clip = Clip(
-            resize_frames_bicubic(frames, sizes.process), prepare_masks(masks, sizes.process, settings.mask_dilation)
-        )
-        return SizedClip(clip, frames, sizes.process, sizes, settings.numerics)
+        holes = prepare_masks(masks, sizes.process, settings.mask_dilation)
+        clip = Clip(resize_frames_bicubic(frames, sizes.process), holes)
+        return SizedClip(clip, frames, holes, sizes.process, sizes, settings.numerics)
     content = (max(sizes.output[0], 1), max(sizes.output[1], 1))
-    small = resize_frames_bicubic(frames, content)
-    holes = prepare_masks(masks, content, settings.mask_dilation)
-    return SizedClip(Clip(_pad(small), _pad(holes)), frames, content, sizes, settings.numerics)
+    holes = prepare_masks(masks, source, round(settings.mask_dilation * max(source) / max(content)))
+    clip = Clip(_pad(resize_frames_bicubic(frames, content)), _pad(_shrink_holes(holes, content)))
+    return SizedClip(clip, frames, holes, content, sizes, settings.numerics)
+
+
+def _shrink_holes(holes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(T, H, W) bool holes at (width, height): a pixel is a hole if any part of it was."""
+    if holes.shape[:0:-1] == size:
+        return holes
+    shrunk = np.empty((len(holes), size[1], size[0]), bool)
+
+    def shrink(hole: np.ndarray, out: np.ndarray) -> None:
+        out[:] = cv2.resize(hole.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0
+
+    for_each(shrink, holes, shrunk)
+    return shrunk
 
 
 def _check_large_enough(sizes: SizeRule) -> None:
