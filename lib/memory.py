@@ -9,21 +9,24 @@ from lib.video.sizes import fit_longer_side, processing_size
 
 _BASE_BYTES = 400 * 2**20  # interpreter and libraries
 _RGB = 3
-_WORK_COPIES = 2.0  # frames at processing size: the engine's input and its result
 
 
-def estimate_bytes(frame_count: int, source_hw: tuple[int, int], processing: Processing) -> int:
-    """Bytes for source, resized source, work frames, result and masks of one clip; engines' own buffers come on top."""
+def estimate_bytes(frame_count: int, source_hw: tuple[int, int], processing: Processing, work_copies: float) -> int:
+    """Bytes for source, resized source, work frames and masks of one clip; what does not grow with it comes on top.
+
+    Args:
+        work_copies: as in `Remover.work_copies`.
+    """
     result_hw = processing_size(source_hw, processing.height, processing.width)
     work_hw = fit_longer_side(result_hw, processing.max_img_size)
     source, result, work = (h * w for h, w in (source_hw, result_hw, work_hw))
     resized = result * _RGB if result_hw != source_hw else 0
-    per_frame = source * (_RGB + 1) + resized + work * (_RGB * _WORK_COPIES + 1)
+    per_frame = source * (_RGB + 1) + resized + work * (_RGB * work_copies + 1)
     return _BASE_BYTES + int(frame_count * per_frame)
 
 
-def check_memory(info: ClipInfo, processing: Processing) -> None:
-    """Refuse a clip that cannot fit into this machine's memory.
+def check_memory(info: ClipInfo, processing: Processing, work_copies: float) -> None:
+    """Refuse a clip that cannot fit into this machine's memory; `work_copies` as in `Remover.work_copies`.
 
     Raises:
         InputError: the estimate is above what is available; says both numbers and what to do.
@@ -31,7 +34,7 @@ def check_memory(info: ClipInfo, processing: Processing) -> None:
     if info.frame_count is None:
         return
     frames = info.frame_count if processing.video_length == -1 else min(info.frame_count, processing.video_length)
-    needed, available = estimate_bytes(frames, (info.height, info.width), processing), available_bytes()
+    needed, available = estimate_bytes(frames, (info.height, info.width), processing, work_copies), available_bytes()
     if available is not None and needed > available:
         raise InputError(
             f"{info.path}: {frames} frames of {info.width}x{info.height} need about {needed / 2**30:.1f} GiB of memory "

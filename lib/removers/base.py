@@ -53,6 +53,7 @@ class Remover(Protocol):
     name: str  # also the name of its result file: <name>.mp4
     title: str  # how pictures and pages call it
     size_multiple: int  # height and width that it is given are multiples of this
+    work_copies: float  # clips at processing size in memory at a time, its input and its result among them
     uses_prompt: bool  # False: the result is the same whatever the prompt and its guidance
 
     def check(self) -> None:

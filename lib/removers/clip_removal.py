@@ -77,7 +77,7 @@ def remove_from_clip(
     """
     outcome = RemovalOutcome()
     with outcome.timed("read"):
-        source = _read_source(video, processing, outcome)
+        source = _read_source(video, processing, remover.work_copies, outcome)
     with outcome.timed("remove"):
         result = _remove(source, video.name, remover, processing, guidance, report)
     with outcome.timed("write"):
@@ -87,8 +87,8 @@ def remove_from_clip(
     return outcome
 
 
-def _read_source(video: Video, processing: Processing, outcome: RemovalOutcome) -> _Source:
-    check_memory(probe_clip(video.video_path), processing)
+def _read_source(video: Video, processing: Processing, work_copies: float, outcome: RemovalOutcome) -> _Source:
+    check_memory(probe_clip(video.video_path), processing, work_copies)
     clip = read_clip(video.video_path, processing.video_length)
     track = read_masks(
         video.mask_path,

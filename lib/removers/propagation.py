@@ -25,6 +25,7 @@ class PropagationRemover:
     name = "propagation"
     title = "Propagation"
     size_multiple = 1
+    work_copies = 2.0
     uses_prompt = True  # by way of the anchor
 
     def __init__(self, settings: PropagationSettings | None = None) -> None:

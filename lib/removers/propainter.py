@@ -34,6 +34,7 @@ class PropainterRemover:
     name = "propainter"
     title = "ProPainter"
     size_multiple = 1  # the prior pads or scales by itself
+    work_copies = 4.5  # where it pads; 3.5 where it scales, 2.5 at multiples of 8 (measured)
     uses_prompt = False
 
     def __init__(self, model_dir: Path, settings: PriorSettings | None = None) -> None:

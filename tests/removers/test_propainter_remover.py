@@ -12,14 +12,18 @@ import pytest
 import torch
 from tests_support import moving_square, same_weights
 
+from lib import memory
 from lib.anchor.propainter import PropainterAnchorInpainter
 from lib.errors import InputError
+from lib.memory import check_memory, estimate_bytes
 from lib.propainter.settings import PriorSettings
 from lib.removers import propainter
 from lib.removers.base import RemovalRequest
+from lib.removers.propagation import PropagationRemover
 from lib.removers.propainter import PropainterRemover
 from lib.removers.registry import get_anchor, get_remover
-from lib.settings import Anchor, Engine, PropainterPrior
+from lib.settings import Anchor, Engine, Processing, PropainterPrior
+from lib.video.clip import probe_clip
 
 QUICK = PriorSettings(raft_iterations=1)
 
@@ -120,6 +124,16 @@ def test_precision_tells_results_apart_only_on_a_gpu(weights, monkeypatch):
 
 def test_one_process_works_on_the_cpu(remover):
     assert remover.suggested_workers() == 1
+
+
+def test_its_copies_count_where_memory_is_short(remover, dataset, monkeypatch):
+    dataset.add("bear", height=400, width=600)
+    info, processing = probe_clip(dataset.videos / "bear"), Processing()
+    least = estimate_bytes(6, (400, 600), processing, PropagationRemover.work_copies)
+    monkeypatch.setattr(memory, "available_bytes", lambda: least)
+    check_memory(info, processing, PropagationRemover.work_copies)
+    with pytest.raises(InputError, match="6 frames of 600x400 need"):
+        check_memory(info, processing, remover.work_copies)
 
 
 def test_settings_reach_the_prior(weights):
