@@ -73,7 +73,10 @@ class PropainterRemover:
         """
         from lib.propainter.checkpoints import check_model_dir
 
-        check_model_dir(self._model_dir)
+        try:
+            check_model_dir(self._model_dir)
+        except OSError as error:
+            raise InputError(f"{error.filename}: cannot be read ({error.strerror}); check its permissions") from None
         check_gpu()
 
     def suggested_workers(self) -> int:

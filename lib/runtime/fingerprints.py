@@ -84,8 +84,9 @@ def _memoised_sha256(path: Path, memo_path: Path) -> str:
     if isinstance(entry, dict) and entry.get("identity") == identity and isinstance(entry.get("sha256"), str):
         return entry["sha256"]
     digest = sha256_file(path)
-    # read again: another process may have written meanwhile
-    _write_memo(memo_path, {**_read_memo(memo_path), key: {"identity": identity, "sha256": digest}})
+    with contextlib.suppress(OSError):  # a cache folder that cannot be written costs time, nothing else
+        # read again: another process may have written meanwhile
+        _write_memo(memo_path, {**_read_memo(memo_path), key: {"identity": identity, "sha256": digest}})
     return digest
 
 

@@ -165,6 +165,15 @@ def test_weights_that_are_missing_or_no_checkpoints_are_named_before_any_work(we
         PropainterRemover(folder).check()
 
 
+def test_weights_that_may_not_be_read_are_one_error(weights, monkeypatch):
+    def refuse(path: Path, *_: Any, **__: Any) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(InputError, match=r"raft-things\.pth: cannot be read \(Permission denied\)"):
+        PropainterRemover(weights).check()
+
+
 def test_engines_and_settings_are_known_without_torch():
     code = "import sys, flows.command_line, flows.batch; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=False).returncode == 0

@@ -93,3 +93,8 @@ def test_corrupt_memo_is_ignored(tmp_path, frames, monkeypatch, content):
     assert fingerprint_weights(frames / "0.png") == sha256_file(frames / "0.png")
     assert fingerprint_weights(frames / "0.png") == sha256_file(frames / "0.png")
     assert [path.name for path in memo.parent.iterdir()] == ["weights.json"]
+
+
+def test_a_cache_folder_that_cannot_be_written_does_not_matter(tmp_path, frames):
+    (tmp_path / "file").touch()
+    assert fingerprint_weights(frames / "0.png", tmp_path / "file" / "cache") == sha256_file(frames / "0.png")
