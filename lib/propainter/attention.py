@@ -1,7 +1,7 @@
 """Sparse window attention over space and time (Zhou et al., "ProPainter", section 3.3).
 
-Windows that touch the hole attend to themselves, their surroundings and a pooled view of every second frame; the others to
-themselves, frame by frame.
+Windows that touch the hole attend to themselves, their surroundings and a pooled view of every second frame; the others
+to themselves, frame by frame.
 """
 
 from dataclasses import dataclass
@@ -74,7 +74,7 @@ class WindowGrid:
         return F.max_pool2d(padded, WINDOW, WINDOW).flatten(1) > 0
 
 
-# (windows, 45) own tokens; (windows, 193) own and surrounding ones; (tokens,) where each token is among the windows' own
+# (windows, 45) own tokens; (windows, 193) own and surrounding ones; (tokens,) where each token is in the first
 WindowIndices = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
@@ -154,7 +154,7 @@ def _seen_tokens(tokens: torch.Tensor, pooled: torch.Tensor, seen: torch.Tensor)
 
 
 def _attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-    """Softmax attention with 4 heads of consecutive channels: (a, b, q, c), (a, b, k, c), (a, b, k, c) -> (a, b, q, c)."""
+    """Softmax attention with 4 heads of consecutive channels: (a, b, q, c) and twice (a, b, k, c) -> (a, b, q, c)."""
     outer = query.shape[:2]
-    heads = (x.flatten(0, 1).unflatten(-1, (HEADS, -1)).transpose(1, 2) for x in (query, key, value))
-    return F.scaled_dot_product_attention(*heads).transpose(1, 2).flatten(2).unflatten(0, outer)
+    q, k, v = (x.flatten(0, 1).unflatten(-1, (HEADS, -1)).transpose(1, 2) for x in (query, key, value))
+    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2).unflatten(0, outer)

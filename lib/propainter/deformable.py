@@ -112,7 +112,7 @@ class DeformableAlignment(nn.Module):
         self.exact_positions = True  # False: positions in the network's own type, as the published code computes them
 
     def forward(self, x: torch.Tensor, condition: torch.Tensor, flow: torch.Tensor | None = None) -> torch.Tensor:
-        """Align `x` (b, c, h, w) as `condition` (b, cc, h, w) says; `flow` (b, 2, h, w), (x, y), is added to all taps."""
+        """Align `x` (b, c, h, w) as `condition` (b, cc, h, w) says; `flow` (b, 2, h, w) is added to all taps."""
         return self.align(x, self.conv_offset(condition), flow)
 
     def align(self, x: torch.Tensor, predicted: torch.Tensor, flow: torch.Tensor | None = None) -> torch.Tensor:

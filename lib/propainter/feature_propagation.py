@@ -17,7 +17,7 @@ FLOW_AND_TRUST = 3
 
 @dataclass
 class LocalFlows:
-    """Flow between neighbouring frames at feature size, and where it can be trusted; sliced like the pairs of frames."""
+    """Flow between neighbouring frames at feature size, and where it can be trusted."""
 
     forward: torch.Tensor  # (n, 3, h, w): flow k -> k+1 in feature pixels (x, y), then 1 where it leads back
     backward: torch.Tensor  # (n, 3, h, w), k+1 -> k
@@ -74,7 +74,7 @@ class FeaturePropagation(nn.Module):
     def _one_way(
         self, name: str, features: torch.Tensor, masks: torch.Tensor, to_last: torch.Tensor, steps: Steps
     ) -> torch.Tensor:
-        """(l, 128, h, w) in visiting order; to_last: (l-1, 3, h, w), flow and trust from each frame to the one before."""
+        """One pass. to_last: (l-1, 3, h, w), flow and trust from each frame to the one visited before."""
         first, first_mask = features[:1], masks[:1]
         carried = [first + self.backbone[name](concatenate(first, first, first_mask))]
         for k in range(1, len(features)):

@@ -1,7 +1,7 @@
 """Flow inside the hole: recurrent flow completion (Zhou et al., "ProPainter", 2023, section 3.1).
 
-All convolutions over (time, height, width) have extent either in space or in time, so frames are a batch here and time is a
-sum of three shifted 1x1 convolutions. The parameters keep their published five axes.
+All convolutions over (time, height, width) have extent either in space or in time, so frames are a batch here and time
+is a sum of three shifted 1x1 convolutions. The parameters keep their published five axes.
 """
 
 import torch

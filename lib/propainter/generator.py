@@ -1,6 +1,7 @@
-"""The inpainting generator (Zhou et al., "ProPainter", sections 3.2 and 3.3): propagated features, transformer, decoder."""
+"""The inpainting generator: encoder, propagated features, transformer, decoder ("ProPainter", sections 3.2 and 3.3)."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +20,8 @@ FRAMES_AT_ONCE = 8  # in the layers that need the most memory
 class Encoder(nn.Module):
     """(n, 5, H, W), colours and both masks -> (n, 128, H/4, W/4). Keys: layers.{0,2,...,16}."""
 
-    GROUPS = {10: 2, 12: 4, 14: 8, 16: 1}  # layers that see the 256-channel features again, interleaved group by group
+    # Layers that see the 256-channel features again, interleaved with their input in so many groups.
+    GROUPS: ClassVar[dict[int, int]] = {10: 2, 12: 4, 14: 8, 16: 1}
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,8 +42,8 @@ class Encoder(nn.Module):
         early = self._run(x, range(8))
         x = self._run(early, range(8, 10))
         for index, groups in self.GROUPS.items():
-            pair = (early.unflatten(1, (groups, -1)), x.unflatten(1, (groups, -1)))
-            x = self._run(torch.cat(pair, dim=2).flatten(1, 2), range(index, index + 2))
+            pairs = zip(early.chunk(groups, dim=1), x.chunk(groups, dim=1), strict=True)
+            x = self._run(torch.cat([part for pair in pairs for part in pair], dim=1), range(index, index + 2))
         return x
 
     def _run(self, x: torch.Tensor, layers: range) -> torch.Tensor:

@@ -1,7 +1,8 @@
-"""CUDA graphs for work that is repeated with the same shapes: its kernels are launched by one call instead of dozens."""
+"""CUDA graphs for work that is repeated with the same shapes: one call launches dozens of kernels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -19,12 +20,12 @@ class _Captured:
 class CudaGraphs:
     """Runs steps (see `Steps`); from the second time on that a step meets the same shapes, as a graph.
 
-    The first time is an ordinary call: it warms up the libraries, and what happens only once is never captured. All graphs
-    share one memory pool. That is safe because they run one after another and each result is copied out at once.
+    The first time is an ordinary call: it warms up the libraries, and what happens only once is never captured. All
+    graphs share one memory pool: safe, because they run one after another and each result is copied out at once.
     """
 
     def __init__(self) -> None:
-        self._pool: tuple[int, int] | None = None
+        self._pool: Any = None
         self._captured: dict[tuple[object, ...], _Captured] = {}
         self._met: set[tuple[object, ...]] = set()
 

@@ -1,4 +1,4 @@
-"""Pixels carried along completed flow into the hole (Zhou et al., "ProPainter", section 3.2, image domain). No weights."""
+"""Pixels carried along completed flow into the hole ("ProPainter", section 3.2). No weights."""
 
 import torch
 from torch import nn
@@ -53,7 +53,8 @@ class ImagePropagation(nn.Module):
             current = torch.cat((frames[k + 1], masks[k + 1]))[None]
             flows = torch.cat((to_next[k], from_next[k]))[None]
             carried.append(steps(self, "step", current, carried[-1], flows))
-        return torch.cat(carried).split((3, 1), dim=1)
+        whole = torch.cat(carried)
+        return whole[:, :3], whole[:, 3:]
 
     def step(self, current: torch.Tensor, last: torch.Tensor, flows: torch.Tensor) -> torch.Tensor:
         """current, last: (1, 4, H, W), colours and mask. flows: (1, 4, H, W), to the last frame and back."""

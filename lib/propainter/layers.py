@@ -6,8 +6,17 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+FAST_CHANNELS = (
+    8  # tensor cores need a multiple of this many half-precision channels; other counts are several times slower
+)
 
-FAST_CHANNELS = 8  # tensor cores need a multiple of this many half-precision channels; other counts are several times slower
+
+def fast_layout(x: torch.Tensor) -> torch.Tensor:
+    """(n, c, h, w) in the memory layout that convolutions want: channels last on CUDA, unchanged elsewhere.
+
+    Joining or adding tensors of different layouts costs a copy in front of every convolution behind it.
+    """
+    return x.contiguous(memory_format=torch.channels_last) if x.is_cuda else x
 
 
 def concatenate(*parts: torch.Tensor) -> torch.Tensor:

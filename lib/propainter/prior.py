@@ -47,12 +47,12 @@ class PriorResult:
 class Prior:
     """Models on a device, ready for any number of clips.
 
-    Numerics. "reference" repeats the published driver: sizes are cut to multiples of 8 and the result stretched back, every
-    visit of a frame is truncated to integers and averaged with the one before, and on CUDA with fp16 positions are
-    computed in half precision too. "better", the default, pads instead of stretching (sides under 128 as well), takes the
-    mean of all visits and rounds once, computes flow, warps and positions in float32, and leaves every pixel outside the
-    holes as it was. Both keep what the weights are used to: the propagation among sampled frames of long clips, the clamp
-    of warped features, the order of the windows.
+    Numerics. "reference" repeats the published driver: sizes are cut to multiples of 8 and the result stretched back,
+    every visit of a frame is truncated to integers and averaged with the one before, and with fp16 positions are
+    computed in half precision too. "better", the default, pads instead of stretching (sides under 128 as well), takes
+    the mean of all visits and rounds once, computes flow, warps and positions in float32, and leaves every pixel
+    outside the holes as it was. Both keep what the published driver adds to the paper: the propagation among sampled frames of
+    long clips, the clamp of warped features, the order of the windows.
 
     Memory on the device does not depend on the clip's length (see `ClipStages`).
     """
@@ -64,10 +64,12 @@ class Prior:
         cuda = self.device.type == "cuda"
         network_type = torch.float16 if cuda and settings.precision == "fp16" else torch.float32
         raft_type = torch.float16 if cuda and settings.raft_precision == "fp16" else torch.float32
-        layout = torch.channels_last if cuda else torch.preserve_format
-        models.raft.to(self.device, raft_type, memory_format=layout)
+        models.raft.to(self.device, raft_type)
         models.flow_completion.to(self.device, network_type)
-        models.generator.to(self.device, network_type, memory_format=layout)
+        models.generator.to(self.device, network_type)
+        if cuda:
+            _lay_out_for_cuda(models.raft)
+            _lay_out_for_cuda(models.generator)
         _set_exact_positions(models, settings.numerics == "better")
         self._models = models
         picture_type = network_type if settings.numerics == "reference" else torch.float32
@@ -162,6 +164,12 @@ def _send(host: HostFrames, composition: Composition, final: range) -> None:
     """Frames that no later window visits leave the device."""
     if final:
         host.put(final.start, torch.stack([composition.take(index) for index in final]))
+
+
+def _lay_out_for_cuda(net: torch.nn.Module) -> None:
+    for parameter in net.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
 
 def _set_exact_positions(models: PriorModels, exact: bool) -> None:

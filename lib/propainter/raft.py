@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from lib.propainter.layers import fast_layout
 from lib.propainter.raft_update import UpdateBlock
 
 CHANNELS = 128  # of the hidden state, and of the context
@@ -67,7 +68,7 @@ class FrameFeatures:
 
 
 class CorrelationPyramid:
-    """All-pairs correlations of neighbouring frames, both directions, at four scales of the second frame (section 3.2)."""
+    """All-pairs correlations of neighbouring frames in both directions, at four scales (section 3.2)."""
 
     def __init__(self, matching: torch.Tensor) -> None:
         """matching: (n+1, 256, h, w). The first n volumes compare frame k with k+1, the last n frame k+1 with k."""
@@ -172,8 +173,9 @@ class RAFT(nn.Module):
         """As `flow_between`, at 1/8 of the size: flow (2n, 2, h, w) in feature pixels, and the hidden state."""
         pyramid = CorrelationPyramid(matching)
         both = torch.cat((context[:-1], context[1:]))
-        hidden, context = both[:, :CHANNELS].tanh(), both[:, CHANNELS:].relu()
-        start = pixel_grid(len(hidden), *hidden.shape[-2:], hidden.device)
+        hidden, context = fast_layout(both[:, :CHANNELS].tanh()), fast_layout(both[:, CHANNELS:].relu())
+        height, width = hidden.shape[-2:]
+        start = fast_layout(pixel_grid(len(hidden), height, width, hidden.device))
         update = self.update_block.start(context)
         flow = torch.zeros_like(start)
         for _ in range(iterations):

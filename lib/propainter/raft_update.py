@@ -1,6 +1,7 @@
 """One iteration of RAFT: motion encoder, separable convolutional GRU, flow head (Teed and Deng, section 3.3)."""
 
 from collections.abc import Callable
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -81,9 +82,7 @@ class SeparableGRU(nn.Module):
         return step
 
     def _conv(self, name: str) -> nn.Conv2d:
-        layer = getattr(self, name)
-        assert isinstance(layer, nn.Conv2d)
-        return layer
+        return cast(nn.Conv2d, getattr(self, name))
 
 
 class FlowHead(nn.Module):

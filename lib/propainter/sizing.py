@@ -45,7 +45,7 @@ class SizedClip:
     def back(self, painted: np.ndarray) -> np.ndarray:
         """The result for painted frames of the clip's size.
 
-        "reference": stretched to the size rule's output size. "better": the source's size, and outside the hole its pixels.
+        "reference": the size rule's output size. "better": the source's size, and outside the hole its pixels.
         """
         if self.numerics == "reference":
             return resize_frames_bilinear(painted, self.sizes.output)

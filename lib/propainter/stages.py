@@ -1,7 +1,7 @@
 """Everything between the frames of one clip and its painted windows, in the order in which it is needed.
 
-Each stage is a `BlockStream`: windows read encoded frames, these read propagated ones, these completed flow, and this flow.
-A clip of any length passes through with a bounded part of it on the device.
+Each stage is a `BlockStream`: windows read encoded frames, these read propagated ones, these completed flow, and this
+flow. A clip of any length passes through with a bounded part of it on the device.
 """
 
 from collections.abc import Callable

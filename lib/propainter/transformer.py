@@ -1,24 +1,40 @@
-"""The mask-guided sparse video transformer (Zhou et al., "ProPainter", section 3.3): tokens of 7x7 overlapping patches."""
+"""The sparse video transformer ("ProPainter", section 3.3); its tokens are overlapping patches of 7x7 features."""
+
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from lib.propainter.attention import CHANNELS, SparseWindowAttention, WindowGrid
+from lib.propainter.layers import fast_layout
 
 PATCH, PATCH_STRIDE, PATCH_PADDING = 7, 3, 3  # feature pixels
 TAPS = PATCH * PATCH
 HIDDEN = 40  # channels of the feed-forward layer's picture
 TEMPORAL_STRIDE = 2  # each block's keys come from every second frame, odd and even ones in turn
 DEPTH = 8
+WIDE_CHANNELS = 64
+
+
+def token_grid(height: int, width: int) -> tuple[int, int]:
+    """Rows and columns of the tokens of an (h, w) feature map."""
+    rows, columns = ((side + 2 * PATCH_PADDING - PATCH) // PATCH_STRIDE + 1 for side in (height, width))
+    return rows, columns
 
 
 def cut_patches(features: torch.Tensor, embedding: nn.Linear) -> torch.Tensor:
-    """(t, c, h, w) -> (t, rows, columns, d): every patch through a linear layer, as a convolution."""
-    weight = embedding.weight.view(embedding.out_features, features.shape[1], PATCH, PATCH)
-    # In other memory layouts this convolution is several times slower on CUDA.
-    features, weight = (x.contiguous(memory_format=torch.channels_last) for x in (features, weight))
-    return F.conv2d(features, weight, embedding.bias, PATCH_STRIDE, PATCH_PADDING).permute(0, 2, 3, 1)
+    """(t, c, h, w) -> (t, rows, columns, d): every patch through a linear layer.
+
+    As a convolution no patch is copied. With few channels CUDA has only slow kernels for it, and copies win.
+    """
+    channels = features.shape[1]
+    if features.is_cuda and channels % WIDE_CHANNELS:
+        patches = F.unfold(features, PATCH, padding=PATCH_PADDING, stride=PATCH_STRIDE).transpose(1, 2)
+        weight = embedding.weight.t().expand(len(features), -1, -1)
+        return torch.baddbmm(embedding.bias, patches, weight).unflatten(1, token_grid(*features.shape[2:]))
+    weight = fast_layout(embedding.weight.view(embedding.out_features, channels, PATCH, PATCH))
+    return F.conv2d(fast_layout(features), weight, embedding.bias, PATCH_STRIDE, PATCH_PADDING).permute(0, 2, 3, 1)
 
 
 def lay_patches(tokens: torch.Tensor, embedding: nn.Linear, size: tuple[int, int]) -> torch.Tensor:
@@ -73,8 +89,8 @@ class FusionFeedForward(nn.Module):
 
     def forward(self, tokens: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
         """tokens: (t, rows, columns, 512); size: (h, w) of the feature map they were cut from."""
-        into, activation, out_of = self.fc1[0], self.fc2[0], self.fc2[1]
-        return cut_patches(activation(lay_patches(tokens, into, size) / self._overlap(tokens, size)), out_of)
+        into, out_of = cast(nn.Linear, self.fc1[0]), cast(nn.Linear, self.fc2[1])
+        return cut_patches(self.fc2[0](lay_patches(tokens, into, size) / self._overlap(tokens, size)), out_of)
 
     def _overlap(self, tokens: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
         """(1, 1, h, w): how many patches cover each feature pixel."""
