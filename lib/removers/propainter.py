@@ -118,11 +118,15 @@ class PropainterRemover:
             ValueError: shapes or types of the request do not fit each other.
             InputError: the clip does not fit into the GPU's memory, or the weights cannot be used.
         """
+        frames, masks = request.frames, request.masks
+        # The prior itself would cut the longer to the shorter.
+        if masks.shape != frames.shape[:3] or masks.dtype != bool:
+            raise ValueError(f"masks must be {frames.shape[:3]} bool, got {masks.shape} {masks.dtype}")
         started = time.perf_counter()
         prior = self._prior
         loaded = time.perf_counter()
         done = _paint(prior, request)
-        frames = resize_frames(done.frames, request.frames.shape[1:3])  # numerics="reference" may give them smaller
+        frames = resize_frames(done.frames, frames.shape[1:3])  # numerics="reference" may give them smaller
         return RemovalResult(
             frames=frames,
             prior=frames,

@@ -72,6 +72,11 @@ def test_refine_gives_the_results_own_frame_as_the_anchor_and_prompts_change_not
     assert np.array_equal(last.anchor_frame, last.frames[-1])
 
 
+def test_shapes_that_do_not_fit_are_refused(remover, request_):
+    with pytest.raises(ValueError, match="masks must be"):
+        remover.remove(dataclasses.replace(request_, masks=request_.masks[:3]))
+
+
 def test_models_load_once_for_any_number_of_clips(remover, request_, monkeypatch):
     from lib.propainter.prior import Prior
 
