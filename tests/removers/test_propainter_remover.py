@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests_support import moving_square, same_weights
+from tests_support import moving_square, same_weights, write_propainter_weights
 
 from lib import memory
 from lib.anchor.propainter import PropainterAnchorInpainter
@@ -26,6 +26,11 @@ from lib.settings import Anchor, Engine, Processing, PropainterPrior
 from lib.video.clip import probe_clip
 
 QUICK = PriorSettings(raft_iterations=1)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_propainter_weights(tmp_path_factory.mktemp("weights") / "propainter")
 
 
 @pytest.fixture(scope="module")
