@@ -5,8 +5,8 @@
     python benchmarks/prior.py --json out.json     also as JSON
 
 Weights are random (made by the tests' filler, in the published layout), the clip is synthetic, with a moving hole in
-every frame, so no window is skipped. Every case is measured in a process of its own: models are loaded, one call warms up, a
-second one captures CUDA graphs, the third is timed, host work included. The exit code is 1 if a bar is missed.
+every frame, so no window is skipped. Every case is measured in a process of its own: models are loaded, one call warms
+up, a second one captures CUDA graphs, the third is timed, host work included. The exit code is 1 if a bar is missed.
 
 The reference's figures are for one H100 80GB; ratios on another GPU compare machines too.
 """

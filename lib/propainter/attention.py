@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 CHANNELS = 512
 HEADS = 4
@@ -16,6 +17,8 @@ WINDOW = (5, 9)  # rows, columns of tokens
 WINDOW_TOKENS = WINDOW[0] * WINDOW[1]
 REACH = (3, 5)  # tokens by which the surroundings exceed a window on each side
 POOL = 4
+# Not cuDNN's attention: it prepares every new shape for long, and the number of windows that touch a hole changes.
+BACKENDS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 
 def surrounding_positions() -> torch.Tensor:
@@ -157,4 +160,6 @@ def _attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torc
     """Softmax attention with 4 heads of consecutive channels: (a, b, q, c) and twice (a, b, k, c) -> (a, b, q, c)."""
     outer = query.shape[:2]
     q, k, v = (x.flatten(0, 1).unflatten(-1, (HEADS, -1)).transpose(1, 2) for x in (query, key, value))
-    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2).unflatten(0, outer)
+    with sdpa_kernel(BACKENDS):
+        answers = F.scaled_dot_product_attention(q, k, v)
+    return answers.transpose(1, 2).flatten(2).unflatten(0, outer)

@@ -3,9 +3,9 @@
 On CUDA with a working torchvision its operator does the work; everywhere else one `grid_sample` and one matrix product.
 """
 
-import importlib
-from collections.abc import Callable
+import importlib.util
 from functools import lru_cache
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -41,12 +41,13 @@ def deform_conv2d(
     Returns:
         (b, o, h, w) of the weight's type.
     """
-    operator = _torchvision_operator() if x.is_cuda else None
-    if operator is not None:
+    if x.is_cuda and _has_torchvision_operator():
         dtype = offset.dtype
-        bias_there = None if bias is None else bias.to(dtype)
-        y = operator(x.to(dtype), offset, weight.to(dtype), bias_there, stride, padding, dilation, mask.to(dtype))
-        return y.to(weight.dtype)
+        shift = weight.new_zeros(len(weight)) if bias is None else bias
+        offset_groups = mask.shape[1] // weight[0, 0].numel()
+        numbers = (stride, stride, padding, padding, dilation, dilation, 1, offset_groups, True)
+        pictures = (tensor.to(dtype) for tensor in (x, weight, offset, mask, shift))
+        return torch.ops.torchvision.deform_conv2d(*pictures, *numbers).to(weight.dtype)
     columns = _sampled_columns(x, offset, mask, weight.shape[-2:], stride, padding, dilation)
     y = weight.flatten(1) @ columns.to(weight.dtype)
     y = y.unflatten(2, offset.shape[-2:])
@@ -54,12 +55,17 @@ def deform_conv2d(
 
 
 @lru_cache(maxsize=1)
-def _torchvision_operator() -> Callable[..., torch.Tensor] | None:
-    """torchvision's operator, or None where torchvision is missing or does not fit this torch."""
+def _has_torchvision_operator() -> bool:
+    """Whether torchvision is there and fits this torch. Only its operators are loaded: the package takes seconds."""
+    package = importlib.util.find_spec("torchvision")
+    folders = [] if package is None else package.submodule_search_locations or []
+    libraries = [path for folder in folders for path in Path(folder).glob("_C*.so")]
     try:
-        return importlib.import_module("torchvision.ops").deform_conv2d
-    except (ImportError, OSError, RuntimeError, AttributeError):
-        return None
+        for library in libraries:
+            torch.ops.load_library(library)
+    except OSError:  # made for another torch
+        return False
+    return bool(libraries) and hasattr(torch.ops.torchvision, "deform_conv2d")
 
 
 def _sampled_columns(

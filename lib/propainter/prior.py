@@ -51,8 +51,8 @@ class Prior:
     every visit of a frame is truncated to integers and averaged with the one before, and with fp16 positions are
     computed in half precision too. "better", the default, pads instead of stretching (sides under 128 as well), takes
     the mean of all visits and rounds once, computes flow, warps and positions in float32, and leaves every pixel
-    outside the holes as it was. Both keep what the published driver adds to the paper: the propagation among sampled frames of
-    long clips, the clamp of warped features, the order of the windows.
+    outside the holes as it was. Both keep what the published driver adds to the paper: the propagation among sampled
+    frames of long clips, the clamp of warped features, the order of the windows.
 
     Memory on the device does not depend on the clip's length (see `ClipStages`).
     """

@@ -62,6 +62,11 @@ class Compute:
             return tensor
         return tensor.pin_memory().to(self.device, non_blocking=True)
 
+    def release_unused(self) -> None:
+        """Hand back what the allocator keeps for sizes that may never come again."""
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
 
 class ClipStages:
     """The stages of one clip."""
@@ -145,6 +150,8 @@ class ClipStages:
         first, last = with_context(start, stop, COMPLETION_CONTEXT, len(self._clip) - 1)
         forward, backward = self._flows.read(first, last)
         masks = self._given_masks(first, last + 1)
+        if len(self._clip) > self._settings.subvideo_length:
+            self._compute.release_unused()
         with self._clock.stage("flow completion"):
             completed = complete_flows(self._models.flow_completion, forward, backward, masks, self._compute.steps)
         return tuple(flow[start - first : stop - first] for flow in completed)
