@@ -27,9 +27,9 @@ import numpy as np
 import torch
 from weight_filler import FLOW_COMPLETION, GENERATOR, RAFT, random_state
 
-from lib.propainter.checkpoints import FILES
 from lib.propainter.prior import Prior, PriorResult
 from lib.propainter.settings import PriorSettings
+from lib.propainter.weight_files import FILES
 
 GIB = 2**30
 WARM_UPS = 2
@@ -163,7 +163,8 @@ def _result(weights: Path, settings: PriorSettings) -> PriorResult:
 
 def _compare_flow(weights: Path, clip: np.ndarray) -> dict[str, float]:
     """Flow of a few frames with TF32 convolutions and in fp16, against full float32, in pixels."""
-    from lib.propainter.checkpoints import RAFT_FILE, load_raft
+    from lib.propainter.checkpoints import load_raft
+    from lib.propainter.weight_files import RAFT_FILE
 
     frames = torch.from_numpy(clip[:5]).permute(0, 3, 1, 2).to(device()).float() / 255 * 2 - 1
     raft = load_raft(weights / RAFT_FILE).to(device())

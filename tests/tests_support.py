@@ -51,10 +51,10 @@ def write_propainter_weights(folder: Path) -> Path:
     """The three weight files of ProPainter at their full sizes, with random numbers."""
     import torch  # takes seconds: not for the tests that do without
 
-    from lib.propainter.checkpoints import FLOW_COMPLETION_FILE, GENERATOR_FILE, RAFT_FILE
     from lib.propainter.flow_completion import FlowCompletion
     from lib.propainter.generator import InpaintGenerator
     from lib.propainter.raft import RAFT
+    from lib.propainter.weight_files import FLOW_COMPLETION_FILE, GENERATOR_FILE, RAFT_FILE
 
     folder.mkdir(parents=True)
     with torch.random.fork_rng():

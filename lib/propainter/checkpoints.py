@@ -1,4 +1,4 @@
-"""The three published weight files: found, checked and loaded without unpickling anything but tensors."""
+"""The three published weight files, loaded without unpickling anything but tensors."""
 
 import pickle
 import re
@@ -14,12 +14,7 @@ from lib.errors import InputError
 from lib.propainter.flow_completion import FlowCompletion
 from lib.propainter.generator import InpaintGenerator
 from lib.propainter.raft import RAFT
-
-RAFT_FILE = "raft-things.pth"
-FLOW_COMPLETION_FILE = "recurrent_flow_completion.pth"
-GENERATOR_FILE = "ProPainter.pth"
-FILES = (RAFT_FILE, FLOW_COMPLETION_FILE, GENERATOR_FILE)
-SOURCE = "release v0.1.0 of the repository sczhou/ProPainter (licence: NTU S-Lab 1.0, non-commercial)"
+from lib.propainter.weight_files import FLOW_COMPLETION_FILE, GENERATOR_FILE, RAFT_FILE, SOURCE, damaged
 
 # Keys of the files that no result depends on.
 NOT_FOR_INFERENCE = {
@@ -30,34 +25,6 @@ NOT_FOR_INFERENCE = {
 MAY_BE_MISSING = r".*\.num_batches_tracked"
 LISTED_KEYS = 5
 _Net = TypeVar("_Net", bound=nn.Module)
-
-
-def check_model_dir(model_dir: Path) -> None:
-    """See that the three files are there and look like checkpoints; reads only their ends.
-
-    Raises:
-        InputError: what is missing or damaged, and where to get it.
-    """
-    if not model_dir.is_dir():
-        raise InputError(f"{model_dir}: no such folder; it should hold {', '.join(FILES)} from {SOURCE}")
-    if missing := [name for name in FILES if not (model_dir / name).is_file()]:
-        raise InputError(f"{model_dir}: {', '.join(missing)} missing; get what is missing from {SOURCE}")
-    for name in FILES:
-        _check_looks_whole(model_dir / name)
-
-
-def _check_looks_whole(path: Path) -> None:
-    """The files are zip archives (or, from old versions of torch, pickles that start with a protocol mark)."""
-    with path.open("rb") as file:
-        start = file.read(2)
-    if start == b"PK" and zipfile.is_zipfile(path):
-        return
-    if start[:1] != b"\x80":
-        raise _damaged(path, f"{path.stat().st_size} bytes that are no whole checkpoint")
-
-
-def _damaged(path: Path, found: object) -> InputError:
-    return InputError(f"{path}: cannot be read as a checkpoint ({found}); download it again from {SOURCE}")
 
 
 def load_raft(path: Path) -> RAFT:
@@ -91,9 +58,9 @@ def _read_tensors(path: Path) -> Mapping[str, torch.Tensor]:
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file; get it from {SOURCE}") from error
     except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
-        raise _damaged(path, str(error).splitlines()[0] if str(error) else type(error).__name__) from error
+        raise damaged(path, str(error).splitlines()[0] if str(error) else type(error).__name__) from error
     if not isinstance(content, Mapping) or not all(isinstance(value, torch.Tensor) for value in content.values()):
-        raise _damaged(path, f"it holds {type(content).__name__}, not a dictionary of tensors")
+        raise damaged(path, f"it holds {type(content).__name__}, not a dictionary of tensors")
     return content
 
 

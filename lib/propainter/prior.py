@@ -10,10 +10,6 @@ import torch
 
 from lib.errors import InputError
 from lib.propainter.checkpoints import (
-    FLOW_COMPLETION_FILE,
-    GENERATOR_FILE,
-    RAFT_FILE,
-    check_model_dir,
     load_flow_completion,
     load_generator,
     load_raft,
@@ -27,6 +23,7 @@ from lib.propainter.sizing import Clip, bring_to_size
 from lib.propainter.stages import ClipStages, Compute, PriorModels
 from lib.propainter.steps import run_directly
 from lib.propainter.stopwatch import Stopwatch
+from lib.propainter.weight_files import FLOW_COMPLETION_FILE, GENERATOR_FILE, RAFT_FILE, check_model_dir
 
 Masks = np.ndarray | Sequence[np.ndarray]
 

@@ -16,6 +16,7 @@ from PIL import Image
 
 from lib.errors import InputError
 from lib.propainter.settings import PriorSettings
+from lib.propainter.weight_files import FILES, check_model_dir
 from lib.removers.base import RemovalRequest, RemovalResult
 from lib.removers.gpu import check_gpu, gpu_count, torch_device
 from lib.runtime.fingerprints import fingerprint_weights
@@ -71,8 +72,6 @@ class PropainterRemover:
         Raises:
             InputError: what is missing, and how to get it.
         """
-        from lib.propainter.checkpoints import check_model_dir
-
         try:
             check_model_dir(self._model_dir)
         except OSError as error:
@@ -84,8 +83,6 @@ class PropainterRemover:
         return max(1, gpu_count())
 
     def fingerprint(self) -> dict[str, str]:
-        from lib.propainter.checkpoints import FILES
-
         return {
             "engine": self.name,
             "code": CODE_VERSION,

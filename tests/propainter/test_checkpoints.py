@@ -10,7 +10,8 @@ from conftest import LOADERS
 from weight_filler import FLOW_COMPLETION, GENERATOR, RAFT, manifest, random_state
 
 from lib.errors import InputError
-from lib.propainter.checkpoints import FILES, check_model_dir, load_flow_completion, load_raft
+from lib.propainter.checkpoints import load_flow_completion, load_raft
+from lib.propainter.weight_files import FILES, check_model_dir
 
 NOT_FOR_INFERENCE = {
     RAFT: [

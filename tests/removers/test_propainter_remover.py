@@ -184,6 +184,15 @@ def test_weights_that_may_not_be_read_are_one_error(weights, monkeypatch):
         PropainterRemover(weights).check()
 
 
-def test_engines_and_settings_are_known_without_torch():
-    code = "import sys, flows.command_line, flows.batch; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=False).returncode == 0
+def test_engines_settings_and_the_check_before_a_run_need_no_torch(weights):
+    code = """if True:
+        import sys
+        from pathlib import Path
+        import flows.batch, flows.command_line
+        from lib.removers.propainter import PropainterRemover
+        remover = PropainterRemover(Path(sys.argv[1]))
+        remover.check(), remover.fingerprint(), remover.suggested_workers()
+        sys.exit("torch" in sys.modules)
+    """
+    command = [sys.executable, "-c", code, str(weights)]
+    assert subprocess.run(command, cwd=Path(__file__).parents[2], check=False).returncode == 0
