@@ -27,9 +27,11 @@ import numpy as np
 import torch
 from weight_filler import FLOW_COMPLETION, GENERATOR, RAFT, random_state
 
+from lib.propainter.checkpoints import load_raft
 from lib.propainter.prior import Prior, PriorResult
 from lib.propainter.settings import PriorSettings
-from lib.propainter.weight_files import FILES
+from lib.propainter.weight_files import FILES, RAFT_FILE
+from lib.removers.gpu import torch_device
 
 GIB = 2**30
 WARM_UPS = 2
@@ -63,6 +65,9 @@ LENGTHS = (300, 3000)  # frames whose peak memory must be equal
 LENGTH_TOLERANCE = 0.05
 LENGTH_CASE = Case(0, 640, 360, PriorSettings())
 PRECISION_CASE = Case(40, 720, 360, WIDE)
+# Whatever CUDA does differently (graphs, layouts, kernels), full float32 must give the CPU's result.
+AGREEMENT_CASE = Case(14, 160, 136, PriorSettings(precision="fp32", numerics="reference", neighbor_length=10))
+MOST_DISAGREEING = 1e-3  # share of values that may differ, by ties of rounding
 
 
 @dataclass(frozen=True)
@@ -107,7 +112,7 @@ def write_random_weights(folder: Path, seed: int = 0) -> Path:
 
 
 def device() -> str:
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    return torch_device().type
 
 
 def measure(name: str, case: Case, weights: Path, warm_ups: int = WARM_UPS) -> Row:
@@ -156,6 +161,21 @@ def compare_precisions(weights: Path) -> dict[str, float]:
     return found | _compare_flow(weights, clip)
 
 
+def compare_devices(weights: Path) -> dict[str, float]:
+    """How far this device's result is from the CPU's, both in full float32; the second call replays CUDA graphs."""
+    torch.backends.cudnn.allow_tf32 = False
+    case = AGREEMENT_CASE
+    clip, masks = moving_clip(case.frames, case.height, case.width)
+    expected = Prior.load(weights, case.settings, "cpu")(clip, masks).frames
+    prior = Prior.load(weights, case.settings, device())
+    results = [prior(clip, masks).frames for _ in range(2)]
+    differences = [np.abs(result.astype(int) - expected.astype(int)) for result in results]
+    return {
+        "differing share": float(max((difference > 0).mean() for difference in differences)),
+        "largest difference": float(max(difference.max() for difference in differences)),
+    }
+
+
 def _result(weights: Path, settings: PriorSettings) -> PriorResult:
     clip, masks = moving_clip(PRECISION_CASE.frames, PRECISION_CASE.height, PRECISION_CASE.width)
     return Prior.load(weights, settings, device())(clip, masks)
@@ -163,9 +183,6 @@ def _result(weights: Path, settings: PriorSettings) -> PriorResult:
 
 def _compare_flow(weights: Path, clip: np.ndarray) -> dict[str, float]:
     """Flow of a few frames with TF32 convolutions and in fp16, against full float32, in pixels."""
-    from lib.propainter.checkpoints import load_raft
-    from lib.propainter.weight_files import RAFT_FILE
-
     frames = torch.from_numpy(clip[:5]).permute(0, 3, 1, 2).to(device()).float() / 255 * 2 - 1
     raft = load_raft(weights / RAFT_FILE).to(device())
     found: dict[str, float] = {}
@@ -215,6 +232,8 @@ def run_child(name: str, weights: Path) -> object:
     """What `--child NAME` prints as JSON."""
     if name == "precision":
         return compare_precisions(weights)
+    if name == "agreement":
+        return compare_devices(weights)
     if name.startswith("length "):
         case = replace(LENGTH_CASE, frames=int(name.split()[1]))
         return asdict(measure(name, case, weights, warm_ups=0))
@@ -223,7 +242,7 @@ def run_child(name: str, weights: Path) -> object:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    choices = [*CUDA_CASES, *CPU_CASES, "precision", "lengths"]
+    choices = [*CUDA_CASES, *CPU_CASES, "agreement", "precision", "lengths"]
     parser.add_argument("--cases", nargs="+", choices=choices, help="default: all that this machine can do")
     parser.add_argument("--json", type=Path, help="write the measurements here as well")
     parser.add_argument("--child", help=argparse.SUPPRESS)
@@ -232,7 +251,9 @@ def main() -> int:
     if args.child:
         print(json.dumps(run_child(args.child, args.weights)))
         return 0
-    names = args.cases or ([*CUDA_CASES, "precision", "lengths"] if device() == "cuda" else list(CPU_CASES))
+    names = args.cases or (
+        [*CUDA_CASES, "agreement", "precision", "lengths"] if device() == "cuda" else list(CPU_CASES)
+    )
     with tempfile.TemporaryDirectory() as folder:
         weights = write_random_weights(Path(folder))
         report, missed = run_all(names, weights)
@@ -253,8 +274,10 @@ def run_all(names: list[str], weights: Path) -> tuple[dict[str, object], list[st
     for name in [name for name in names if name != "lengths"] + children:
         found = json.loads(_in_child(["--child", name, "--weights", str(weights)]))
         report[name] = found
-        if name == "precision":
-            print(json.dumps(found, indent=1))
+        if name in ("agreement", "precision"):
+            print(name, json.dumps(found, indent=1))
+            if found.get("differing share", 0) > MOST_DISAGREEING:
+                missed.append(f"{found['differing share']:.1%} of the values differ from the CPU's")
             continue
         row = Row(**found)
         print_row(row, (CUDA_CASES | CPU_CASES).get(name, LENGTH_CASE))

@@ -1,11 +1,8 @@
 """Modulated deformable convolution (Zhu et al., "Deformable ConvNets v2", section 3.1), and the alignment built on it.
 
-On CUDA with a working torchvision its operator does the work; everywhere else one `grid_sample` and one matrix product.
+One `grid_sample` and one matrix product. Not torchvision's operator: it launches its kernels on CUDA's legacy stream, so a
+CUDA graph does not record them and replays with whatever is in memory; without graphs it is slower than this with them.
 """
-
-import importlib.util
-from functools import lru_cache
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -41,31 +38,10 @@ def deform_conv2d(
     Returns:
         (b, o, h, w) of the weight's type.
     """
-    if x.is_cuda and _has_torchvision_operator():
-        dtype = offset.dtype
-        shift = weight.new_zeros(len(weight)) if bias is None else bias
-        offset_groups = mask.shape[1] // weight[0, 0].numel()
-        numbers = (stride, stride, padding, padding, dilation, dilation, 1, offset_groups, True)
-        pictures = (tensor.to(dtype) for tensor in (x, weight, offset, mask, shift))
-        return torch.ops.torchvision.deform_conv2d(*pictures, *numbers).to(weight.dtype)
     columns = _sampled_columns(x, offset, mask, weight.shape[-2:], stride, padding, dilation)
     y = weight.flatten(1) @ columns.to(weight.dtype)
     y = y.unflatten(2, offset.shape[-2:])
     return y if bias is None else y + bias[:, None, None]
-
-
-@lru_cache(maxsize=1)
-def _has_torchvision_operator() -> bool:
-    """Whether torchvision is there and fits this torch. Only its operators are loaded: the package takes seconds."""
-    package = importlib.util.find_spec("torchvision")
-    folders = [] if package is None else package.submodule_search_locations or []
-    libraries = [path for folder in folders for path in Path(folder).glob("_C*.so")]
-    try:
-        for library in libraries:
-            torch.ops.load_library(library)
-    except OSError:  # made for another torch
-        return False
-    return bool(libraries) and hasattr(torch.ops.torchvision, "deform_conv2d")
 
 
 def _sampled_columns(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+import os
 import runpy
 from functools import lru_cache
 from pathlib import Path
@@ -64,6 +65,8 @@ def torch_device() -> torch.device:
         # A pool tells OpenCV how many of the cores each of its processes may use; torch would take them all.
         torch.set_num_threads(max(1, min(torch.get_num_threads(), cv2.getNumThreads())))
         return torch.device("cpu")
+    # Clips of all sizes pass through one process: without this, memory breaks into pieces that fit no later clip.
+    os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")
     if not torch.cuda.is_available():
         raise InputError(f"torch {torch.__version__} cannot use the GPU that is there; {HOW_TO_USE_THE_CPU}")
     device = torch.device("cuda", (current_slot() or 0) % count)
