@@ -1,7 +1,7 @@
 """Modulated deformable convolution (Zhu et al., "Deformable ConvNets v2", section 3.1), and the alignment built on it.
 
-One `grid_sample` and one matrix product. Not torchvision's operator: it launches its kernels on CUDA's legacy stream, so a
-CUDA graph does not record them and replays with whatever is in memory; without graphs it is slower than this with them.
+One `grid_sample` and one matrix product. Not torchvision's operator: it launches its kernels on CUDA's legacy stream,
+so a CUDA graph does not record them and replays with whatever is in memory; without graphs it is the slower of the two.
 """
 
 import torch
