@@ -101,7 +101,7 @@ def _check_large_enough(sizes: SizeRule) -> None:
     if min(sizes.process) < SMALLEST_SIDE:
         raise InputError(
             f"the prior would work at {sizes.process[0]}x{sizes.process[1]}, and RAFT needs sides of at least "
-            f"{SMALLEST_SIDE}; use larger frames, a larger resize_ratio, or numerics='better', which pads"
+            f"{SMALLEST_SIDE}; use larger frames, or numerics 'better', which pads small ones"
         )
 
 

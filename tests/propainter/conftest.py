@@ -4,11 +4,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from weight_filler import FLOW_COMPLETION, GENERATOR, RAFT, random_state
-
-from lib.propainter.checkpoints import load_flow_completion, load_generator, load_raft
-
-LOADERS = {RAFT: load_raft, FLOW_COMPLETION: load_flow_completion, GENERATOR: load_generator}
+from golden_support import LOADERS
+from weight_filler import random_state
 
 
 @pytest.fixture(scope="session")

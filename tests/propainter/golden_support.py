@@ -18,7 +18,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from weight_filler import FLOW_COMPLETION, GENERATOR, RAFT
 
+from lib.propainter.checkpoints import load_flow_completion, load_generator, load_raft
+
+LOADERS = {RAFT: load_raft, FLOW_COMPLETION: load_flow_completion, GENERATOR: load_generator}
 OTHER_GOLDENS = os.environ.get("GOLDENS_DIR")
 GOLDENS = Path(OTHER_GOLDENS) / "propainter" if OTHER_GOLDENS else Path(__file__).parent / "goldens"
 KINDS = ("align", "dcn", "driver", "flowcomp", "gen", "helpers", "imgprop", "raft_bi", "raft_pair")  # name prefixes

@@ -6,9 +6,8 @@ from typing import Any, TypeVar
 import numpy as np
 import pytest
 import torch
-from conftest import LOADERS
 from driver_inputs import check_inputs, input_files, options
-from golden_support import Golden, each_golden
+from golden_support import LOADERS, Golden, each_golden
 from weight_filler import FLOW_COMPLETION, GENERATOR, RAFT
 
 from lib.propainter import stages

@@ -6,7 +6,7 @@ import re
 
 import pytest
 import torch
-from conftest import LOADERS
+from golden_support import LOADERS
 from weight_filler import FLOW_COMPLETION, GENERATOR, RAFT, manifest, random_state
 
 from lib.errors import InputError

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import LOADERS
-from golden_support import holes, images_in_range, make_clip
+from golden_support import LOADERS, holes, images_in_range, make_clip
 from weight_filler import FLOW_COMPLETION, GENERATOR, RAFT
 
 from lib.propainter.flow_completion import complete_flows
