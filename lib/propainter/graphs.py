@@ -43,6 +43,12 @@ class CudaGraphs:
         captured.graph.replay()
         return captured.output.clone()
 
+    def forget(self) -> None:
+        """Drop all graphs and their memory, because other shapes follow."""
+        self._captured.clear()
+        self._met.clear()
+        self._pool = None
+
     def _capture(self, module: nn.Module, method: str, inputs: Sequence[torch.Tensor | int]) -> _Captured:
         statics = [value.clone() if isinstance(value, torch.Tensor) else value for value in inputs]
         graph = torch.cuda.CUDAGraph()

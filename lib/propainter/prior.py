@@ -70,7 +70,9 @@ class Prior:
         _set_exact_positions(models, settings.numerics == "better")
         self._models = models
         picture_type = network_type if settings.numerics == "reference" else torch.float32
-        self._compute = Compute(self.device, network_type, picture_type, CudaGraphs() if cuda else run_directly)
+        self._graphs = CudaGraphs()
+        self._graphs_size = (0, 0)
+        self._compute = Compute(self.device, network_type, picture_type, self._graphs if cuda else run_directly)
 
     @classmethod
     def load(cls, model_dir: Path, settings: PriorSettings, device: torch.device | str) -> "Prior":
@@ -109,10 +111,17 @@ class Prior:
         frames, masks = _matched(frames, masks)
         sized = bring_to_size(frames, masks, self.settings)
         clock = Stopwatch(self.device)
+        self._forget_other_sizes(sized.clip.masks.shape[1:])
         painted, facts = self._paint(sized.clip, clock, report)
         result = sized.back(painted)
         seconds = clock.seconds() | {"all": time.perf_counter() - started}
         return PriorResult(result, seconds, facts)
+
+    def _forget_other_sizes(self, size: tuple[int, ...]) -> None:
+        """Graphs of another size would only take memory: the videos of a batch mostly have one."""
+        if size != self._graphs_size:
+            self._graphs.forget()
+            self._graphs_size = size
 
     def _paint(
         self, clip: Clip, clock: Stopwatch, report: Callable[[float], None]
