@@ -141,9 +141,10 @@ def _paint(prior: Prior, request: RemovalRequest) -> PriorResult:
     except torch.OutOfMemoryError as error:
         torch.cuda.empty_cache()
         count, height, width = request.frames.shape[:3]
+        reason = ". ".join(str(error).splitlines()[0].split(". ")[:3])  # what follows is about the allocator
         raise InputError(
             f"{request.video_name or 'the clip'}: {count} frames of {width}x{height} do not fit into the GPU's memory "
-            f"({str(error).splitlines()[0]}); lower --subvideo_length or --neighbor_length, work at a smaller size "
+            f"({reason}); lower --subvideo_length or --neighbor_length, work at a smaller size "
             "(--max_img_size, --height, --width) or cut the clip (--video_length)"
         ) from error
 
