@@ -53,8 +53,8 @@ class Encoder(nn.Module):
 
 
 @dataclass
-class Window:
-    """The local frames of a window, encoded; they follow each other."""
+class EncodedWindow:
+    """The local frames of a window (see `plan.Window`), encoded."""
 
     features: torch.Tensor  # (l, 128, h, w)
     flows: LocalFlows  # between them
@@ -107,7 +107,7 @@ class InpaintGenerator(nn.Module):
         if local > 1:
             flows = LocalFlows.between(shrink_flow(forward_flow), shrink_flow(backward_flow))
         touched = windows_of_frames(small[:, :1]).any(dim=0).nonzero().flatten()
-        window = Window(features[:local], flows, small, touched)
+        window = EncodedWindow(features[:local], flows, small, touched)
         references = self.ss(features[local:]) if local < len(frames) else None
         return self.render(self.propagate(window), references, touched)
 
@@ -115,7 +115,7 @@ class InpaintGenerator(nn.Module):
         """(n, 3, H, W) and twice (n, 1, H, W) -> (n, 128, H/4, W/4); depends on each frame alone."""
         return in_batches(self.encoder, concatenate(frames, masks, updated_masks), FRAMES_AT_ONCE)
 
-    def propagate(self, window: Window, steps: Steps = run_directly) -> torch.Tensor:
+    def propagate(self, window: EncodedWindow, steps: Steps = run_directly) -> torch.Tensor:
         """The local features of a window, filled from each other: (l, 128, h, w)."""
         return self.feat_prop_module(window.features, window.flows, window.masks, steps)
 

@@ -9,11 +9,7 @@ import numpy as np
 import torch
 
 from lib.errors import InputError
-from lib.propainter.checkpoints import (
-    load_flow_completion,
-    load_generator,
-    load_raft,
-)
+from lib.propainter.checkpoints import load_flow_completion, load_generator, load_raft
 from lib.propainter.composition import Composition, HostFrames, make_composition
 from lib.propainter.deformable import DeformableAlignment
 from lib.propainter.graphs import CudaGraphs

@@ -8,7 +8,7 @@ import numpy as np
 
 from lib.errors import InputError
 from lib.propainter.raft import SMALLEST_SIDE
-from lib.propainter.settings import PriorSettings
+from lib.propainter.settings import Numerics, PriorSettings
 from lib.propainter.sizes import (
     MULTIPLE,
     SizeRule,
@@ -40,7 +40,7 @@ class SizedClip:
     holes: np.ndarray  # (T, H, W) bool, at the source's size
     content: tuple[int, int]  # (width, height) of what is not padding in `clip`
     sizes: SizeRule
-    numerics: str
+    numerics: Numerics
 
     def back(self, painted: np.ndarray) -> np.ndarray:
         """The result for painted frames of the clip's size.

@@ -12,8 +12,7 @@ import torch
 
 from lib.propainter.feature_propagation import LocalFlows
 from lib.propainter.flow_completion import FlowCompletion, complete_flows
-from lib.propainter.generator import FRAMES_AT_ONCE, InpaintGenerator, shrink_flow, shrink_masks
-from lib.propainter.generator import Window as EncodedWindow
+from lib.propainter.generator import FRAMES_AT_ONCE, EncodedWindow, InpaintGenerator, shrink_flow, shrink_masks
 from lib.propainter.image_propagation import ImagePropagation
 from lib.propainter.plan import (
     COMPLETION_CONTEXT,
@@ -115,13 +114,21 @@ class ClipStages:
         """(n, 1, H, W), 1 = hole, as they were given."""
         return self._compute.upload(self._clip.masks[start:stop])[:, None].to(self._compute.picture_type)
 
-    def _known(self, start: int, stop: int) -> Tensors:
-        """Frames and masks (n, 3, H, W), (n, 1, H, W), with what the samples learnt from each other."""
-        frames, masks = self._frames(start, stop).to(self._compute.picture_type), self._given_masks(start, stop)
+    def _known_frames(self, start: int, stop: int) -> torch.Tensor:
+        """(n, 3, H, W), with what the samples learnt from each other."""
+        frames = self._frames(start, stop).to(self._compute.picture_type)
         for index in range(start, stop):
             if index in self._sampled:
-                frames[index - start], masks[index - start] = self._sampled[index]
-        return frames, masks
+                frames[index - start] = self._sampled[index][0]
+        return frames
+
+    def _known_masks(self, start: int, stop: int) -> torch.Tensor:
+        """(n, 1, H, W), 1 = hole, without what the samples learnt from each other."""
+        masks = self._given_masks(start, stop)
+        for index in range(start, stop):
+            if index in self._sampled:
+                masks[index - start] = self._sampled[index][1]
+        return masks
 
     def _flow_streams(self, count: int, frames: FrameSource) -> tuple[BlockStream, BlockStream]:
         """RAFT's features of `count` frames, and the flow between neighbours, forward and backward."""
@@ -160,32 +167,29 @@ class ClipStages:
         """Frame -> (3, H, W) and mask (1, H, W) of the samples, filled from each other; what stays unknown is 0."""
         if not samples:
             return {}
-        frames, masks = (torch.cat(x) for x in zip(*(self._known(k, k + 1) for k in samples), strict=True))
+        frames = torch.cat([self._known_frames(k, k + 1) for k in samples])
+        masks = torch.cat([self._known_masks(k, k + 1) for k in samples])
         _, flows = self._flow_streams(len(samples), lambda start, stop: frames[start:stop].float())
         forward, backward = flows.read(0, len(samples) - 1)
         with self._clock.stage("flow completion"):
             net = self._models.flow_completion
-            forward, backward = complete_flows(net, forward, backward, masks, self._compute.steps)
-        frames, masks = self._fill(frames, forward, backward, masks)
+            completed = complete_flows(net, forward, backward, masks, self._compute.steps)
+        frames, masks = self._fill(frames, masks, completed)
         return {index: (frames[k], masks[k]) for k, index in enumerate(samples)}
 
     def _propagate(self, start: int, stop: int) -> Tensors:
         count = len(self._clip)
         first, last = with_context(start, stop, PROPAGATION_CONTEXT, count)
-        if last == first + 1:
-            frames, masks = self._known(first, last)
-            updated = frames * (1 - masks), masks
-        else:
-            forward, backward = self._completed.read(first, last - 1)
-            frames, masks = self._known(first, last)
-            updated = self._fill(frames, forward, backward, masks)
+        flows = self._completed.read(first, last - 1) if last > first + 1 else None
+        frames, masks = self._known_frames(first, last), self._known_masks(first, last)
+        updated = (frames * (1 - masks), masks) if flows is None else self._fill(frames, masks, flows)
         kept = slice(start - first, stop - first)
         # Copies, so that the context of the chunk is not kept alive with it.
         return tuple(x[kept].to(self._compute.network_type, copy=True) for x in updated)
 
-    def _fill(
-        self, frames: torch.Tensor, forward: torch.Tensor, backward: torch.Tensor, masks: torch.Tensor
-    ) -> Tensors:
+    def _fill(self, frames: torch.Tensor, masks: torch.Tensor, completed: Tensors) -> Tensors:
+        """What image propagation along completed flow makes of frames and masks."""
+        forward, backward = completed
         with self._clock.stage("image propagation"):
             propagate = self._models.image_propagation
             filled, unknown = propagate(frames * (1 - masks), forward, backward, masks, self._compute.steps)
@@ -193,7 +197,7 @@ class ClipStages:
 
     def _encode(self, start: int, stop: int) -> Tensors:
         frames, updated = self._propagated.read(start, stop)
-        masks = self._known(start, stop)[1].to(frames.dtype)
+        masks = self._known_masks(start, stop).to(frames.dtype)
         with self._clock.stage("encoder"):
             features = self._models.generator.encode(frames, masks, updated)
             return features, torch.cat((shrink_masks(masks), shrink_masks(updated)), dim=1)
@@ -223,7 +227,7 @@ class ClipStages:
         """(T, windows) bool: which attention windows each frame's hole touches."""
         count, step = len(self._clip), 4 * FRAMES_AT_ONCE
         parts = [
-            windows_of_frames(shrink_masks(self._known(start, min(start + step, count))[1]))
+            windows_of_frames(shrink_masks(self._known_masks(start, min(start + step, count))))
             for start in range(0, count, step)
         ]
         return torch.cat(parts).cpu().numpy()

@@ -98,7 +98,7 @@ class Recording:
 
     def _note_inputs(self, _: object, clip_stages: Any, start: int, stop: int) -> None:
         pictures, updated = clip_stages._propagated.read(start, stop)
-        masks = clip_stages._known(start, stop)[1]
+        masks = clip_stages._known_masks(start, stop)
         self.seen |= dict(zip(range(start, stop), zip(pictures, masks, updated, strict=True), strict=True))
 
 
