@@ -38,5 +38,5 @@ def test_the_run_page_shows_phases_videos_and_reasons(dataset: Dataset, tmp_path
         page.screenshot(path=str(tmp_path / "run.png"))
         browser.close()
     command.process.send_signal(signal.SIGINT)
-    assert command.wait(20) == 0
+    assert command.wait(60) == 0
     command.assert_nothing_left()
