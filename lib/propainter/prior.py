@@ -132,9 +132,12 @@ class Prior:
             "prior_windows": float(len(wanted)),
             "prior_windows_skipped": float(len(plan) - len(wanted)),
         }
+        cuda = self.device.type == "cuda"
+        if cuda:
+            torch.cuda.reset_peak_memory_stats(self.device)
         if wanted:
             self._paint_windows(clip, wanted, painted, clock, report)
-        if self.device.type == "cuda":
+        if cuda:
             facts["device_peak_bytes"] = float(torch.cuda.max_memory_reserved(self.device))
         return painted, facts
 
