@@ -95,11 +95,7 @@ class DeformableAlignment(nn.Module):
 
     def forward(self, x: torch.Tensor, condition: torch.Tensor, flow: torch.Tensor | None = None) -> torch.Tensor:
         """Align `x` (b, c, h, w) as `condition` (b, cc, h, w) says; `flow` (b, 2, h, w) is added to all taps."""
-        return self.align(x, self.conv_offset(condition), flow)
-
-    def align(self, x: torch.Tensor, predicted: torch.Tensor, flow: torch.Tensor | None = None) -> torch.Tensor:
-        """The second half of `forward`: `predicted` (b, 432, h, w) is what `conv_offset` answered."""
-        offset, mask = predicted.split((OFFSETS, GROUPS * TAPS), dim=1)
+        offset, mask = self.conv_offset(condition).split((OFFSETS, GROUPS * TAPS), dim=1)
         if self.exact_positions:
             offset = offset.float()
         offset = self.largest_offset * torch.tanh(offset)

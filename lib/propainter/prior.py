@@ -24,10 +24,6 @@ from lib.propainter.weight_files import FLOW_COMPLETION_FILE, GENERATOR_FILE, RA
 Masks = np.ndarray | Sequence[np.ndarray]
 
 
-def ignore_progress(_fraction: float) -> None:
-    """The default of `report`: nobody watches."""
-
-
 @dataclass
 class PriorResult:
     """What the prior of one clip is, and what it cost."""
@@ -87,7 +83,7 @@ class Prior:
 
     @torch.inference_mode()
     def __call__(
-        self, frames: np.ndarray, masks: Masks, *, report: Callable[[float], None] = ignore_progress
+        self, frames: np.ndarray, masks: Masks, *, report: Callable[[float], None] = lambda _share: None
     ) -> PriorResult:
         """Fill the holes of one clip.
 

@@ -58,13 +58,10 @@ class Encoder(nn.Module):
 
 @dataclass
 class FrameFeatures:
-    """What RAFT knows of each frame by itself, at 1/8 of its size; sliced like a sequence of frames."""
+    """What RAFT knows of each frame by itself, at 1/8 of its size."""
 
     matching: torch.Tensor  # (n, 256, h, w), compared between frames
     context: torch.Tensor  # (n, 256, h, w), raw: the hidden state's start and the input of every iteration
-
-    def __getitem__(self, frames: slice) -> "FrameFeatures":
-        return FrameFeatures(self.matching[frames], self.context[frames])
 
 
 class CorrelationPyramid:
