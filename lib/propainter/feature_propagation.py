@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from lib.compute.steps import Steps, run_directly
 from lib.propainter.deformable import DeformableAlignment
 from lib.propainter.layers import RoomyConv2d, concatenate, leaky_relu
-from lib.propainter.steps import Steps, run_directly
 from lib.propainter.warping import consistency, flow_warp
 
 LARGEST_OFFSET = 3.0  # feature pixels, added to the flow

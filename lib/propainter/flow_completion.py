@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from lib.compute.steps import Steps, run_directly
 from lib.propainter.deformable import DeformableAlignment
 from lib.propainter.layers import UpsampledConv, in_batches, leaky_relu
-from lib.propainter.steps import Steps, run_directly
 
 CHANNELS = 128
 LARGEST_OFFSET = 5.0  # feature pixels, each 8 pixels of the frame

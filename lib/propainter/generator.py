@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from lib.compute.steps import Steps, run_directly
 from lib.propainter.feature_propagation import FeaturePropagation, LocalFlows
 from lib.propainter.layers import RoomyConv2d, UpsampledConv, concatenate, in_batches, leaky_relu
-from lib.propainter.steps import Steps, run_directly
 from lib.propainter.transformer import SoftComposition, SoftSplit, SparseTransformer, windows_of_frames
 
 CHANNELS = 128

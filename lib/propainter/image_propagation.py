@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from lib.propainter.steps import Steps, run_directly
+from lib.compute.steps import Steps, run_directly
 from lib.propainter.warping import Interpolation, binarise, consistency, flow_warp
 
 

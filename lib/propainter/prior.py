@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from lib.compute.graphs import CudaGraphs
+from lib.compute.steps import run_directly
+from lib.compute.stopwatch import Stopwatch
 from lib.errors import InputError
 from lib.propainter.checkpoints import load_flow_completion, load_generator, load_raft
 from lib.propainter.composition import Composition, HostFrames, make_composition
 from lib.propainter.deformable import DeformableAlignment
-from lib.propainter.graphs import CudaGraphs
 from lib.propainter.plan import Window, needed_from, windows
 from lib.propainter.settings import PriorSettings
 from lib.propainter.sizing import Clip, bring_to_size
 from lib.propainter.stages import ClipStages, Compute, PriorModels
-from lib.propainter.steps import run_directly
-from lib.propainter.stopwatch import Stopwatch
 from lib.propainter.weight_files import FLOW_COMPLETION_FILE, GENERATOR_FILE, RAFT_FILE, check_model_dir
 
 Masks = np.ndarray | Sequence[np.ndarray]

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from lib.compute.steps import Steps
+from lib.compute.stopwatch import Stopwatch
 from lib.propainter.feature_propagation import LocalFlows
 from lib.propainter.flow_completion import FlowCompletion, complete_flows
 from lib.propainter.generator import FRAMES_AT_ONCE, EncodedWindow, InpaintGenerator, shrink_flow, shrink_masks
@@ -27,8 +29,6 @@ from lib.propainter.plan import (
 from lib.propainter.raft import RAFT
 from lib.propainter.settings import PriorSettings
 from lib.propainter.sizing import Clip
-from lib.propainter.steps import Steps
-from lib.propainter.stopwatch import Stopwatch
 from lib.propainter.streams import BlockStream, Tensors
 from lib.propainter.transformer import windows_of_frames
 

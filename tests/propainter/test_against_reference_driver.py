@@ -10,6 +10,8 @@ from driver_inputs import check_inputs, input_files, options
 from golden_support import LOADERS, Golden, each_golden
 from weight_filler import FLOW_COMPLETION, GENERATOR, RAFT
 
+from lib.compute.steps import run_directly
+from lib.compute.stopwatch import Stopwatch
 from lib.propainter import stages
 from lib.propainter.plan import Window, windows
 from lib.propainter.prior import Prior
@@ -17,8 +19,6 @@ from lib.propainter.reference_inputs import read_frames, read_masks
 from lib.propainter.settings import PriorSettings
 from lib.propainter.sizing import bring_to_size
 from lib.propainter.stages import PriorModels
-from lib.propainter.steps import run_directly
-from lib.propainter.stopwatch import Stopwatch
 
 
 @each_golden("driver")
