@@ -24,26 +24,29 @@ from torch import nn
 
 from lib.diffueraser.config import NetConfig
 
+Container = Any  # a module of diffusers; its parts go by their published names, which no type tells
+
 RESNET_EPS = 1e-5
 MOTION_GROUPS_WITHOUT_ATTENTION = 32  # of the first up block's motion modules, whatever the config says
 
 
-def time_modules(config: NetConfig) -> tuple[nn.Module, nn.Module]:
+def time_modules(config: NetConfig) -> tuple[Container, Container]:
     """The sinusoids of a timestep, and the two layers that make the time embedding of them."""
     channels = config.block_out_channels[0]
     sinusoids = Timesteps(channels, flip_sin_to_cos=True, downscale_freq_shift=0)
     return sinusoids, TimestepEmbedding(channels, config.time_channels)
 
 
-def down_blocks(config: NetConfig, *, motion: bool) -> nn.ModuleList:
+def down_blocks(config: NetConfig, *, motion: bool) -> Container:
     """From fine to coarse; all but the last attend to the text and halve the size."""
-    channels, blocks = config.block_out_channels, nn.ModuleList()
+    channels = config.block_out_channels
+    blocks: Container = nn.ModuleList()
     for level, out_channels in enumerate(channels):
         last = level == len(channels) - 1
         sizes = {"in_channels": channels[max(level - 1, 0)], "out_channels": out_channels}
-        options = _resnets(config, config.layers_per_block) | {"add_downsample": not last}
+        options: dict[str, Any] = _resnets(config, config.layers_per_block) | {"add_downsample": not last}
         if last:
-            block = DownBlockMotion if motion else DownBlock2D
+            block: Container = DownBlockMotion if motion else DownBlock2D
         else:
             block = CrossAttnDownBlockMotion if motion else CrossAttnDownBlock2D
             options |= _attention(config)
@@ -51,15 +54,16 @@ def down_blocks(config: NetConfig, *, motion: bool) -> nn.ModuleList:
     return blocks
 
 
-def mid_block(config: NetConfig, *, motion: bool) -> nn.Module:
+def mid_block(config: NetConfig, *, motion: bool) -> Container:
     """Two resnets around one attention at the coarsest level."""
-    options = _resnets(config, 1) | _attention(config) | {"in_channels": config.block_out_channels[-1]}
+    options: dict[str, Any] = _resnets(config, 1) | _attention(config) | {"in_channels": config.block_out_channels[-1]}
     return UNetMidBlockCrossAttnMotion(**options, **_motion(config)) if motion else UNetMidBlock2DCrossAttn(**options)
 
 
-def up_blocks(config: NetConfig, *, motion: bool) -> nn.ModuleList:
+def up_blocks(config: NetConfig, *, motion: bool) -> Container:
     """From coarse to fine; all but the first attend to the text, all but the last double the size."""
-    channels, blocks = config.block_out_channels[::-1], nn.ModuleList()
+    channels = config.block_out_channels[::-1]
+    blocks: Container = nn.ModuleList()
     for level, out_channels in enumerate(channels):
         last = level == len(channels) - 1
         sizes = {
@@ -69,7 +73,7 @@ def up_blocks(config: NetConfig, *, motion: bool) -> nn.ModuleList:
         }
         options = _resnets(config, config.layers_per_block + 1) | {"add_upsample": not last}
         if level == 0:
-            block = UpBlockMotion if motion else UpBlock2D
+            block: Container = UpBlockMotion if motion else UpBlock2D
         else:
             block = CrossAttnUpBlockMotion if motion else CrossAttnUpBlock2D
             options |= _attention(config)

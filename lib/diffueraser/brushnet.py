@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from lib.diffueraser.blocks import down_blocks, mid_block, time_modules, up_blocks
+from lib.diffueraser.blocks import Container, down_blocks, mid_block, time_modules, up_blocks
 from lib.diffueraser.config import NetConfig
 from lib.diffueraser.layers import embed_time, layer, pointwise, resnet, spatial_transformer, upsample
 from lib.diffueraser.ops import picture, tokens
@@ -35,9 +35,9 @@ class BrushNet(nn.Module):
         channels = config.block_out_channels
         self.conv_in_condition = nn.Conv2d(INPUT_CHANNELS, channels[0], 3, padding=1)
         self.time_proj, self.time_embedding = time_modules(config)
-        self.down_blocks = down_blocks(config, motion=False)
-        self.mid_block = mid_block(config, motion=False)
-        self.up_blocks = up_blocks(config, motion=False)
+        self.down_blocks: Container = down_blocks(config, motion=False)
+        self.mid_block: Container = mid_block(config, motion=False)
+        self.up_blocks: Container = up_blocks(config, motion=False)
         self.brushnet_down_blocks = _zero_convs([channels[0], *_map_channels(channels, config.layers_per_block)])
         self.brushnet_mid_block = nn.Conv2d(channels[-1], channels[-1], 1)
         self.brushnet_up_blocks = _zero_convs(_map_channels(channels[::-1], config.layers_per_block + 1))
@@ -102,7 +102,7 @@ def _map_channels(channels: tuple[int, ...], layers: int) -> list[int]:
     return [width for block in counts for width in block][:-1]  # the last block does not change the size
 
 
-def _zero_convs(channels: list[int]) -> nn.ModuleList:
+def _zero_convs(channels: list[int]) -> Container:
     return nn.ModuleList(nn.Conv2d(width, width, 1) for width in channels)
 
 

@@ -5,6 +5,8 @@ Each reads its input once or twice and writes once. Sums are float32 whatever th
 
 from typing import Any
 
+# Triton comes with torch's CUDA builds only, and its kernels are subscripted to be launched.
+# pyright: reportMissingImports=false, reportIndexIssue=false
 import torch
 import triton
 import triton.language as tl
@@ -16,18 +18,30 @@ LONGEST_SEQUENCE = 32
 
 
 @triton.jit
-def _channel_sums(x, shift, partial, rows, channels, chunks, items_a_shift, has_shift: tl.constexpr, ROWS: tl.constexpr, TILE: tl.constexpr, CHANNELS: tl.constexpr):  # fmt: skip  # noqa: E501
+def _channel_sums(
+    x,
+    shift,
+    partial,
+    rows,
+    channels,
+    chunks,
+    items_a_shift,
+    has_shift: tl.constexpr,
+    run: tl.constexpr,
+    tile: tl.constexpr,
+    block: tl.constexpr,
+):
     """Sum and sum of squares of each channel over one chunk of rows: partial (items, chunks, 2, channels)."""
     item, chunk = tl.program_id(0), tl.program_id(1)
-    channel = tl.program_id(2) * CHANNELS + tl.arange(0, CHANNELS)
+    channel = tl.program_id(2) * block + tl.arange(0, block)
     inside = channel < channels
-    added = tl.zeros([CHANNELS], tl.float32)
+    added = tl.zeros([block], tl.float32)
     if has_shift:
         added = tl.load(shift + (item // items_a_shift) * channels + channel, mask=inside, other=0).to(tl.float32)
-    total, squares = tl.zeros([CHANNELS], tl.float32), tl.zeros([CHANNELS], tl.float32)
+    total, squares = tl.zeros([block], tl.float32), tl.zeros([block], tl.float32)
     base = x + item.to(tl.int64) * rows * channels
-    for start in range(chunk * ROWS, chunk * ROWS + ROWS, TILE):
-        row = start + tl.arange(0, TILE)
+    for start in range(chunk * run, chunk * run + run, tile):
+        row = start + tl.arange(0, tile)
         here = (row < rows)[:, None] & inside[None, :]
         value = tl.load(base + row[:, None] * channels + channel[None, :], mask=here, other=0).to(tl.float32)
         value = tl.where(here, value + added[None, :], 0.0)
@@ -39,23 +53,39 @@ def _channel_sums(x, shift, partial, rows, channels, chunks, items_a_shift, has_
 
 
 @triton.jit
-def _group_factors(partial, weight, bias, shift, scale, offset, rows, channels, chunks, items_a_shift, eps, has_shift: tl.constexpr, joined: tl.constexpr, GROUP: tl.constexpr, WIDTH: tl.constexpr):  # fmt: skip  # noqa: E501
+def _group_factors(
+    partial,
+    weight,
+    bias,
+    shift,
+    scale,
+    offset,
+    rows,
+    channels,
+    chunks,
+    items_a_shift,
+    eps,
+    has_shift: tl.constexpr,
+    joined: tl.constexpr,
+    group_size: tl.constexpr,
+    padded: tl.constexpr,
+):
     """Per item and channel the factor and summand that normalise it, its shift included; `joined` items share them."""
     cluster, group = tl.program_id(0), tl.program_id(1)
-    lane = tl.arange(0, WIDTH)
-    inside = lane < GROUP
-    channel = group * GROUP + lane
-    total, squares = tl.zeros([WIDTH], tl.float32), tl.zeros([WIDTH], tl.float32)
+    lane = tl.arange(0, padded)
+    inside = lane < group_size
+    channel = group * group_size + lane
+    total, squares = tl.zeros([padded], tl.float32), tl.zeros([padded], tl.float32)
     for chunk in range(cluster * joined * chunks, (cluster + 1) * joined * chunks):
         total += tl.load(partial + chunk * 2 * channels + channel, mask=inside, other=0)
         squares += tl.load(partial + (chunk * 2 + 1) * channels + channel, mask=inside, other=0)
-    count = GROUP * rows * joined
+    count = group_size * rows * joined
     mean = tl.sum(total, 0) / count
     variance = tl.maximum(tl.sum(squares, 0) / count - mean * mean, 0.0)
     factor = tl.load(weight + channel, mask=inside, other=0).to(tl.float32) / tl.sqrt(variance + eps)
     summand = tl.load(bias + channel, mask=inside, other=0).to(tl.float32) - mean * factor
     for item in range(cluster * joined, (cluster + 1) * joined):
-        added = tl.zeros([WIDTH], tl.float32)
+        added = tl.zeros([padded], tl.float32)
         if has_shift:
             added = tl.load(shift + (item // items_a_shift) * channels + channel, mask=inside, other=0).to(tl.float32)
         tl.store(scale + item * channels + channel, factor, mask=inside)
@@ -63,10 +93,10 @@ def _group_factors(partial, weight, bias, shift, scale, offset, rows, channels, 
 
 
 @triton.jit
-def _apply_factors(x, out, scale, offset, rows, channels, silu: tl.constexpr, ROWS: tl.constexpr, CHANNELS: tl.constexpr):  # fmt: skip  # noqa: E501
+def _apply_factors(x, out, scale, offset, rows, channels, silu: tl.constexpr, run: tl.constexpr, block: tl.constexpr):
     item = tl.program_id(0)
-    row = tl.program_id(1) * ROWS + tl.arange(0, ROWS)
-    channel = tl.program_id(2) * CHANNELS + tl.arange(0, CHANNELS)
+    row = tl.program_id(1) * run + tl.arange(0, run)
+    channel = tl.program_id(2) * block + tl.arange(0, block)
     inside = channel < channels
     here = (row < rows)[:, None] & inside[None, :]
     place = item.to(tl.int64) * rows * channels + row[:, None] * channels + channel[None, :]
@@ -79,9 +109,11 @@ def _apply_factors(x, out, scale, offset, rows, channels, silu: tl.constexpr, RO
 
 
 @triton.jit
-def _layer_norm(x, out, weight, bias, positions, places, length, channels, eps, has_positions: tl.constexpr, WIDTH: tl.constexpr):  # fmt: skip  # noqa: E501
+def _layer_norm(
+    x, out, weight, bias, positions, places, length, channels, eps, has_positions: tl.constexpr, padded: tl.constexpr
+):
     row = tl.program_id(0).to(tl.int64)
-    channel = tl.arange(0, WIDTH)
+    channel = tl.arange(0, padded)
     inside = channel < channels
     value = tl.load(x + row * channels + channel, mask=inside, other=0).to(tl.float32)
     mean = tl.sum(value, 0) / channels
@@ -96,9 +128,9 @@ def _layer_norm(x, out, weight, bias, positions, places, length, channels, eps, 
 
 
 @triton.jit
-def _geglu(x, out, width, BLOCK: tl.constexpr):
+def _geglu(x, out, width, block: tl.constexpr):
     row = tl.program_id(0).to(tl.int64)
-    column = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+    column = tl.program_id(1) * block + tl.arange(0, block)
     inside = column < width
     value = tl.load(x + row * 2 * width + column, mask=inside, other=0).to(tl.float32)
     gate = tl.load(x + row * 2 * width + width + column, mask=inside, other=0).to(tl.float32)
@@ -107,14 +139,28 @@ def _geglu(x, out, width, BLOCK: tl.constexpr):
 
 
 @triton.jit
-def _attend_over_time(query, key, value, out, stride, places, channels, heads, frames, factor, LENGTH: tl.constexpr, DEPTH: tl.constexpr, WIDTH: tl.constexpr):  # fmt: skip  # noqa: E501
+def _attend_over_time(
+    query,
+    key,
+    value,
+    out,
+    stride,
+    places,
+    channels,
+    heads,
+    frames,
+    factor,
+    padded_length: tl.constexpr,
+    depth: tl.constexpr,
+    padded: tl.constexpr,
+):
     """One place of one head: the whole sequence is one small tile."""
     program = tl.program_id(0).to(tl.int64)
     head, place, batch = program % heads, (program // heads) % places, program // (heads * places)
-    time, depth = tl.arange(0, LENGTH), tl.arange(0, WIDTH)
-    here = (time < frames)[:, None] & (depth < DEPTH)[None, :]
+    time, lane = tl.arange(0, padded_length), tl.arange(0, padded)
+    here = (time < frames)[:, None] & (lane < depth)[None, :]
     row = (batch * frames + time) * places + place
-    into = row[:, None] * stride + head * DEPTH + depth[None, :]
+    into = row[:, None] * stride + head * depth + lane[None, :]
     q = tl.load(query + into, mask=here, other=0)
     k = tl.load(key + into, mask=here, other=0)
     v = tl.load(value + into, mask=here, other=0)
@@ -123,7 +169,7 @@ def _attend_over_time(query, key, value, out, stride, places, channels, heads, f
     score = tl.exp(score - tl.max(score, 1)[:, None])
     score = score / tl.sum(score, 1)[:, None]
     mixed = tl.dot(score.to(v.dtype), v)
-    place_out = row[:, None] * channels + head * DEPTH + depth[None, :]
+    place_out = row[:, None] * channels + head * depth + lane[None, :]
     tl.store(out + place_out, mixed.to(out.dtype.element_ty), mask=here)
 
 
@@ -142,17 +188,39 @@ def group_norm(
     items_a_shift = items // len(shift) if shift is not None else items
     has_shift = shift is not None
     _channel_sums[(items, chunks, columns)](
-        x, given, partial, rows, channels, chunks, items_a_shift, has_shift,
-        ROWS=ROWS_A_PROGRAM, TILE=32, CHANNELS=CHANNELS_A_PROGRAM,
-    )  # fmt: skip
+        x,
+        given,
+        partial,
+        rows,
+        channels,
+        chunks,
+        items_a_shift,
+        has_shift,
+        run=ROWS_A_PROGRAM,
+        tile=32,
+        block=CHANNELS_A_PROGRAM,
+    )
     group = channels // norm.num_groups
     _group_factors[(items // frames, norm.num_groups)](
-        partial, norm.weight, norm.bias, given, factors[0], factors[1], rows, channels, chunks, items_a_shift,
-        norm.eps, has_shift, joined=frames, GROUP=group, WIDTH=triton.next_power_of_2(group),
-    )  # fmt: skip
+        partial,
+        norm.weight,
+        norm.bias,
+        given,
+        factors[0],
+        factors[1],
+        rows,
+        channels,
+        chunks,
+        items_a_shift,
+        norm.eps,
+        has_shift,
+        joined=frames,
+        group_size=group,
+        padded=triton.next_power_of_2(group),
+    )
     out = torch.empty_like(x)
     _apply_factors[(items, triton.cdiv(rows, 64), columns)](
-        x, out, factors[0], factors[1], rows, channels, silu, ROWS=64, CHANNELS=CHANNELS_A_PROGRAM
+        x, out, factors[0], factors[1], rows, channels, silu, run=64, block=CHANNELS_A_PROGRAM
     )
     return out
 
@@ -164,9 +232,18 @@ def layer_norm(x: torch.Tensor, norm: nn.LayerNorm, positions: torch.Tensor | No
     given: Any = positions.contiguous() if positions is not None else x
     length = len(positions) if positions is not None else 1
     _layer_norm[(x.numel() // channels,)](
-        x, out, norm.weight, norm.bias, given, x.shape[-2], length, channels, norm.eps, positions is not None,
-        WIDTH=triton.next_power_of_2(channels),
-    )  # fmt: skip
+        x,
+        out,
+        norm.weight,
+        norm.bias,
+        given,
+        x.shape[-2],
+        length,
+        channels,
+        norm.eps,
+        positions is not None,
+        padded=triton.next_power_of_2(channels),
+    )
     return out
 
 
@@ -176,7 +253,7 @@ def geglu(x: torch.Tensor) -> torch.Tensor:
     width = x.shape[-1] // 2
     out = x.new_empty(*x.shape[:-1], width)
     block = min(1024, triton.next_power_of_2(width))
-    _geglu[(out.numel() // width, triton.cdiv(width, block))](x, out, width, BLOCK=block)
+    _geglu[(out.numel() // width, triton.cdiv(width, block))](x, out, width, block=block)
     return out
 
 
@@ -189,9 +266,21 @@ def temporal_attention(
     out = query.new_empty(items, places, channels)
     programs = items // frames * places * heads
     _attend_over_time[(programs,)](
-        query, key, value, out, query.stride(1), places, channels, heads, frames, depth**-0.5,
-        LENGTH=LONGEST_SEQUENCE, DEPTH=depth, WIDTH=max(16, triton.next_power_of_2(depth)), num_warps=2,
-    )  # fmt: skip
+        query,
+        key,
+        value,
+        out,
+        query.stride(1),
+        places,
+        channels,
+        heads,
+        frames,
+        depth**-0.5,
+        padded_length=LONGEST_SEQUENCE,
+        depth=depth,
+        padded=max(16, triton.next_power_of_2(depth)),
+        num_warps=2,
+    )
     return out
 
 

@@ -2,17 +2,14 @@
 
 import torch
 import torch.nn.functional as F
-from diffusers.models.attention import FeedForward
-from diffusers.models.attention_processor import Attention
-from diffusers.models.resnet import ResnetBlock2D
-from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from torch import nn
 
+from lib.diffueraser.blocks import Container
 from lib.diffueraser.ops import attention, geglu, group_norm, layer_norm, picture, tokens
 
 
 def embed_time(
-    sinusoids: nn.Module, embedding: nn.Module, timestep: torch.Tensor | int, like: torch.Tensor
+    sinusoids: Container, embedding: Container, timestep: torch.Tensor | int, like: torch.Tensor
 ) -> torch.Tensor:
     """The time embedding of one timestep: (1, 4 * first channels)."""
     step = torch.as_tensor(timestep, device=like.device).reshape(1)
@@ -24,9 +21,9 @@ def pointwise(conv: nn.Conv2d, rows: torch.Tensor) -> torch.Tensor:
     return F.linear(rows, conv.weight.flatten(1), conv.bias)
 
 
-def resnet(block: ResnetBlock2D, x: torch.Tensor, temb: torch.Tensor) -> torch.Tensor:
+def resnet(block: Container, x: torch.Tensor, temb: torch.Tensor | None = None) -> torch.Tensor:
     """Norm, SiLU, conv; time; norm, SiLU, conv; plus the input. temb: (r, ..), each row for n / r neighbours."""
-    shift = block.time_emb_proj(F.silu(temb))
+    shift = None if temb is None else block.time_emb_proj(F.silu(temb))
     hidden = block.conv1(group_norm(x, block.norm1, silu=True))
     hidden = block.conv2(group_norm(hidden, block.norm2, shift=shift, silu=True))
     if block.conv_shortcut is not None:
@@ -34,26 +31,26 @@ def resnet(block: ResnetBlock2D, x: torch.Tensor, temb: torch.Tensor) -> torch.T
     return x + hidden
 
 
-def self_attention(module: Attention, rows: torch.Tensor) -> torch.Tensor:
+def self_attention(module: Container, rows: torch.Tensor) -> torch.Tensor:
     """(n, S, C), every item by itself."""
     query, key, value = module.to_q(rows), module.to_k(rows), module.to_v(rows)
     return module.to_out[0](attention(query, key, value, module.heads))
 
 
-def text_attention(module: Attention, rows: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
+def text_attention(module: Container, rows: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
     """(n, S, C) to text (r, 77, D); each of its rows serves n / r neighbouring items."""
     query = module.to_q(rows).reshape(len(text), -1, rows.shape[-1])
     mixed = attention(query, module.to_k(text), module.to_v(text), module.heads)
     return module.to_out[0](mixed.reshape(rows.shape))
 
 
-def feed_forward(module: FeedForward, rows: torch.Tensor) -> torch.Tensor:
+def feed_forward(module: Container, rows: torch.Tensor) -> torch.Tensor:
     """Two linear layers with a gated GELU between them."""
     gate, _, out = module.net
     return out(geglu(gate.proj(rows)))
 
 
-def spatial_transformer(block: Transformer2DModel, x: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
+def spatial_transformer(block: Container, x: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
     """Attention of every frame to itself and to the text."""
     rows = pointwise(block.proj_in, tokens(group_norm(x, block.norm)))
     for layer in block.transformer_blocks:
@@ -63,14 +60,14 @@ def spatial_transformer(block: Transformer2DModel, x: torch.Tensor, text: torch.
     return x + picture(pointwise(block.proj_out, rows), *x.shape[2:])
 
 
-def layer(block: nn.Module, index: int, x: torch.Tensor, temb: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
+def layer(block: Container, index: int, x: torch.Tensor, temb: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
     """Layer `index` of a block: its resnet, then its attention if it has one."""
     x = resnet(block.resnets[index], x, temb)
     attentions = getattr(block, "attentions", None)
     return x if attentions is None else spatial_transformer(attentions[index], x, text)
 
 
-def upsample(module: nn.Module, x: torch.Tensor, size: tuple[int, int] | None) -> torch.Tensor:
+def upsample(module: Container, x: torch.Tensor, size: tuple[int, int] | None) -> torch.Tensor:
     """Nearest neighbours at `size` (None: twice the size), then a convolution."""
     size = size or (2 * x.shape[2], 2 * x.shape[3])
     return module.conv(F.interpolate(x, size=size, mode="nearest"))

@@ -1,10 +1,9 @@
 """AnimateDiff's motion module: every place of the picture attends to itself at other times (Guo et al. 2023, 4.2)."""
 
 import torch
-from diffusers.models.attention import BasicTransformerBlock
-from diffusers.models.attention_processor import Attention
 from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D
 
+from lib.diffueraser.blocks import Container
 from lib.diffueraser.layers import feed_forward
 from lib.diffueraser.ops import group_norm, layer_norm, picture, temporal_attention, tokens
 
@@ -29,7 +28,7 @@ class MotionModule(AnimateDiffTransformer3D):
         return mix_frames(self, hidden_states, num_frames)
 
 
-def mix_frames(module: AnimateDiffTransformer3D, x: torch.Tensor, num_frames: int) -> torch.Tensor:
+def mix_frames(module: Container, x: torch.Tensor, num_frames: int) -> torch.Tensor:
     """(B * T, C, h, w) -> the same, each group of T = num_frames neighbouring items mixed over time.
 
     Raises:
@@ -41,7 +40,7 @@ def mix_frames(module: AnimateDiffTransformer3D, x: torch.Tensor, num_frames: in
     return x + picture(module.proj_out(rows), *x.shape[2:])
 
 
-def _transform(block: BasicTransformerBlock, rows: torch.Tensor, num_frames: int) -> torch.Tensor:
+def _transform(block: Container, rows: torch.Tensor, num_frames: int) -> torch.Tensor:
     known = block.pos_embed.pe
     if num_frames > known.shape[1]:
         raise ValueError(f"{num_frames} frames at a time; the motion modules know {known.shape[1]} positions")
@@ -52,6 +51,6 @@ def _transform(block: BasicTransformerBlock, rows: torch.Tensor, num_frames: int
     return rows + feed_forward(block.ff, layer_norm(rows, block.norm3))
 
 
-def _over_time(module: Attention, rows: torch.Tensor, num_frames: int) -> torch.Tensor:
+def _over_time(module: Container, rows: torch.Tensor, num_frames: int) -> torch.Tensor:
     query, key, value = module.to_q(rows), module.to_k(rows), module.to_v(rows)
     return module.to_out[0](temporal_attention(query, key, value, module.heads, num_frames))

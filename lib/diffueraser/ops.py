@@ -63,8 +63,8 @@ def geglu(x: torch.Tensor) -> torch.Tensor:
 
 def attention(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, heads: int) -> torch.Tensor:
     """Scaled dot-product attention of (n, S, C) to (n, K, C), in `heads` parts of the channels."""
-    parts = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (query, key, value))
-    return F.scaled_dot_product_attention(*parts).transpose(1, 2).flatten(2)
+    q, k, v = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (query, key, value))
+    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
 
 
 def temporal_attention(
@@ -74,8 +74,8 @@ def temporal_attention(
     if kernels := fused_kernels(query):
         return kernels.temporal_attention(query, key, value, heads, frames)
     batch, places = len(query) // frames, query.shape[1]
-    parts = (
+    q, k, v = (
         x.reshape(batch, frames, places, heads, -1).permute(0, 2, 3, 1, 4).flatten(0, 1) for x in (query, key, value)
     )
-    mixed = F.scaled_dot_product_attention(*parts)  # (B * S, heads, T, d)
+    mixed = F.scaled_dot_product_attention(q, k, v)  # (B * S, heads, T, d)
     return mixed.unflatten(0, (batch, places)).permute(0, 3, 1, 2, 4).reshape(query.shape)

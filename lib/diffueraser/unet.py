@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import nn
 
-from lib.diffueraser.blocks import RESNET_EPS, down_blocks, mid_block, time_modules, up_blocks
+from lib.diffueraser.blocks import RESNET_EPS, Container, down_blocks, mid_block, time_modules, up_blocks
 from lib.diffueraser.brushnet import Residuals
 from lib.diffueraser.config import NetConfig
 from lib.diffueraser.layers import embed_time, layer, resnet, spatial_transformer, upsample
@@ -29,9 +29,9 @@ class MotionUNet(nn.Module):
         channels = config.block_out_channels
         self.conv_in = nn.Conv2d(LATENT_CHANNELS, channels[0], 3, padding=1)
         self.time_proj, self.time_embedding = time_modules(config)
-        self.down_blocks = down_blocks(config, motion=True)
-        self.mid_block = mid_block(config, motion=True)
-        self.up_blocks = up_blocks(config, motion=True)
+        self.down_blocks: Container = down_blocks(config, motion=True)
+        self.mid_block: Container = mid_block(config, motion=True)
+        self.up_blocks: Container = up_blocks(config, motion=True)
         self.conv_norm_out = nn.GroupNorm(config.norm_num_groups, channels[0], eps=RESNET_EPS)
         self.conv_out = nn.Conv2d(channels[0], LATENT_CHANNELS, 3, padding=1)
 

@@ -1,14 +1,10 @@
 """From painted windows to the frames of the result: every frame is painted by two or three windows."""
 
-from collections import deque
 from typing import Protocol
 
-import numpy as np
 import torch
 
 from lib.propainter.settings import Numerics
-
-COPIES_IN_FLIGHT = 2
 
 
 class Composition(Protocol):
@@ -64,34 +60,3 @@ class RunningAverage:
 
     def take(self, index: int) -> torch.Tensor:
         return self._frames.pop(index).to(torch.uint8)
-
-
-class HostFrames:
-    """Frames on their way back from the device into a (T, H, W, 3) array; the host waits only when it must."""
-
-    def __init__(self, frames: np.ndarray) -> None:
-        self._frames = frames
-        self._under_way: deque[tuple[int, torch.Tensor, torch.cuda.Event]] = deque()
-
-    def put(self, start: int, frames: torch.Tensor) -> None:
-        """Frames (n, H, W, 3) from index `start` on."""
-        if not frames.is_cuda:
-            self._frames[start : start + len(frames)] = frames.numpy()
-            return
-        staged = torch.empty(frames.shape, dtype=frames.dtype, pin_memory=True)
-        staged.copy_(frames, non_blocking=True)
-        arrived = torch.cuda.Event()
-        arrived.record()
-        self._under_way.append((start, staged, arrived))
-        if len(self._under_way) > COPIES_IN_FLIGHT:
-            self._land()
-
-    def finish(self) -> None:
-        """Wait for all frames."""
-        while self._under_way:
-            self._land()
-
-    def _land(self) -> None:
-        start, staged, arrived = self._under_way.popleft()
-        arrived.synchronize()
-        self._frames[start : start + len(staged)] = staged.numpy()

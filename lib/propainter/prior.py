@@ -11,9 +11,10 @@ import torch
 from lib.compute.graphs import CudaGraphs
 from lib.compute.steps import run_directly
 from lib.compute.stopwatch import Stopwatch
+from lib.compute.transfer import HostFrames
 from lib.errors import InputError
 from lib.propainter.checkpoints import load_flow_completion, load_generator, load_raft
-from lib.propainter.composition import Composition, HostFrames, make_composition
+from lib.propainter.composition import Composition, make_composition
 from lib.propainter.deformable import DeformableAlignment
 from lib.propainter.plan import Window, needed_from, windows
 from lib.propainter.settings import PriorSettings

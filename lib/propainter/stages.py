@@ -12,6 +12,7 @@ import torch
 
 from lib.compute.steps import Steps
 from lib.compute.stopwatch import Stopwatch
+from lib.compute.transfer import upload
 from lib.propainter.feature_propagation import LocalFlows
 from lib.propainter.flow_completion import FlowCompletion, complete_flows
 from lib.propainter.generator import FRAMES_AT_ONCE, EncodedWindow, InpaintGenerator, shrink_flow, shrink_masks
@@ -56,10 +57,7 @@ class Compute:
 
     def upload(self, array: np.ndarray) -> torch.Tensor:
         """A copy on the device; the host does not wait for it."""
-        tensor = torch.from_numpy(np.ascontiguousarray(array))
-        if self.device.type != "cuda":
-            return tensor
-        return tensor.pin_memory().to(self.device, non_blocking=True)
+        return upload(array, self.device)
 
     def release_unused(self) -> None:
         """Hand back what the allocator keeps for sizes that may never come again."""
