@@ -70,9 +70,10 @@ class ClipCoder:
             chosen = indices[batch.start : batch.stop]
             holes = upload(_rows(masks, chosen), self._device)
             images = to_images(upload(_rows(frames, chosen), self._device), holes)
-            for place, index in enumerate(chosen):
-                if index in known:
-                    images[place], holes[place] = known[index], False
+            whole = torch.tensor([index in known for index in chosen])
+            for place in whole.nonzero().flatten().tolist():
+                images[place] = known[chosen[place]]
+            holes = holes & ~whole.to(self._device)[:, None, None]
             cells = known_cells(holes, CELL, self._settings.latent_mask)
             store.write(batch.start, torch.cat([self._encode(images, purpose, batch.start), cells], dim=1))
             advance(len(batch))
