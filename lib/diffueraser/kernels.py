@@ -38,18 +38,18 @@ def _channel_sums(
     added = tl.zeros([block], tl.float32)
     if has_shift:
         added = tl.load(shift + (item // items_a_shift) * channels + channel, mask=inside, other=0).to(tl.float32)
-    total, squares = tl.zeros([block], tl.float32), tl.zeros([block], tl.float32)
+    total, squares = tl.zeros([tile, block], tl.float32), tl.zeros([tile, block], tl.float32)
     base = x + item.to(tl.int64) * rows * channels
     for start in range(chunk * run, chunk * run + run, tile):
         row = start + tl.arange(0, tile)
         here = (row < rows)[:, None] & inside[None, :]
         value = tl.load(base + row[:, None] * channels + channel[None, :], mask=here, other=0).to(tl.float32)
         value = tl.where(here, value + added[None, :], 0.0)
-        total += tl.sum(value, 0)
-        squares += tl.sum(value * value, 0)
+        total += value
+        squares += value * value
     out = partial + (item * chunks + chunk) * 2 * channels + channel
-    tl.store(out, total, mask=inside)
-    tl.store(out + channels, squares, mask=inside)
+    tl.store(out, tl.sum(total, 0), mask=inside)
+    tl.store(out + channels, tl.sum(squares, 0), mask=inside)
 
 
 @triton.jit
@@ -136,6 +136,15 @@ def _geglu(x, out, width, block: tl.constexpr):
     gate = tl.load(x + row * 2 * width + width + column, mask=inside, other=0).to(tl.float32)
     gate = 0.5 * gate * (1.0 + tl.math.erf(gate * 0.7071067811865476))
     tl.store(out + row * width + column, (value * gate).to(out.dtype.element_ty), mask=inside)
+
+
+@triton.jit
+def _add_with_bias(x, y, bias, out, count, channels, block: tl.constexpr):
+    place = tl.program_id(0).to(tl.int64) * block + tl.arange(0, block)
+    inside = place < count
+    value = tl.load(x + place, mask=inside, other=0).to(tl.float32) + tl.load(y + place, mask=inside, other=0)
+    value += tl.load(bias + place % channels, mask=inside, other=0)
+    tl.store(out + place, value.to(out.dtype.element_ty), mask=inside)
 
 
 @triton.jit
@@ -254,6 +263,14 @@ def geglu(x: torch.Tensor) -> torch.Tensor:
     out = x.new_empty(*x.shape[:-1], width)
     block = min(1024, triton.next_power_of_2(width))
     _geglu[(out.numel() // width, triton.cdiv(width, block))](x, out, width, block=block)
+    return out
+
+
+def add_with_bias(x: torch.Tensor, y: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+    """As `ops.add_with_bias`."""
+    x, y = (part.contiguous(memory_format=torch.channels_last) for part in (x, y))
+    out = torch.empty_like(x)
+    _add_with_bias[(triton.cdiv(x.numel(), 1024),)](x, y, bias, out, x.numel(), x.shape[1], block=1024)
     return out
 
 

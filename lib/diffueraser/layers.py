@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from lib.diffueraser.blocks import Container
-from lib.diffueraser.ops import attention, geglu, group_norm, layer_norm, picture, tokens
+from lib.diffueraser.ops import add_with_bias, attention, geglu, group_norm, layer_norm, picture, tokens
 
 
 def embed_time(
@@ -23,12 +23,19 @@ def pointwise(conv: nn.Conv2d, rows: torch.Tensor) -> torch.Tensor:
 
 def resnet(block: Container, x: torch.Tensor, temb: torch.Tensor | None = None) -> torch.Tensor:
     """Norm, SiLU, conv; time; norm, SiLU, conv; plus the input. temb: (r, ..), each row for n / r neighbours."""
-    shift = None if temb is None else block.time_emb_proj(F.silu(temb))
-    hidden = block.conv1(group_norm(x, block.norm1, silu=True))
-    hidden = block.conv2(group_norm(hidden, block.norm2, shift=shift, silu=True))
+    shift = block.conv1.bias[None]
+    if temb is not None:
+        shift = shift + block.time_emb_proj(F.silu(temb))
+    hidden = _unbiased(block.conv1, group_norm(x, block.norm1, silu=True))
+    hidden = _unbiased(block.conv2, group_norm(hidden, block.norm2, shift=shift, silu=True))
     if block.conv_shortcut is not None:
         x = picture(pointwise(block.conv_shortcut, tokens(x)), *x.shape[2:])
-    return x + hidden
+    return add_with_bias(x, hidden, block.conv2.bias)
+
+
+def _unbiased(conv: Container, x: torch.Tensor) -> torch.Tensor:
+    """A convolution whose bias is added with what follows: by itself it would cost a pass over the map on a GPU."""
+    return F.conv2d(x, conv.weight, None, conv.stride, conv.padding)
 
 
 def self_attention(module: Container, rows: torch.Tensor) -> torch.Tensor:

@@ -53,6 +53,13 @@ def layer_norm(x: torch.Tensor, norm: nn.LayerNorm, positions: torch.Tensor | No
     return (normed.unflatten(0, (-1, len(positions))) + positions[:, None]).flatten(0, 1)
 
 
+def add_with_bias(x: torch.Tensor, y: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+    """x + y + bias, for (n, C, h, w) and (C,)."""
+    if kernels := fused_kernels(x):
+        return kernels.add_with_bias(x, y, bias)
+    return x + (y + bias[:, None, None])
+
+
 def geglu(x: torch.Tensor) -> torch.Tensor:
     """(.., 2 C) -> (.., C): the first half times GELU of the second."""
     if kernels := fused_kernels(x):
