@@ -27,9 +27,7 @@ class LoraLayer:
         return torch.addmm(base, up, down, alpha=self.scale).reshape(weight.shape)
 
 
-def lora_layers(
-    tensors: Mapping[str, torch.Tensor], targets: Mapping[str, tuple[int, ...]]
-) -> dict[str, LoraLayer]:
+def lora_layers(tensors: Mapping[str, torch.Tensor], targets: Mapping[str, tuple[int, ...]]) -> dict[str, LoraLayer]:
     """The layers of a LoRA in kohya's naming, by the path of the module that each changes.
 
     Args:
@@ -57,9 +55,7 @@ def fuse_lora(net: nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
     Raises:
         InputError: a tensor belongs to no module of `net`, or does not fit its weight; nothing is changed then.
     """
-    modules = {
-        path: module for path, module in net.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)
-    }
+    modules = {path: module for path, module in net.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)}
     targets = {path: tuple(module.weight.shape) for path, module in modules.items()}
     for path, layer in lora_layers(tensors, targets).items():
         weight = modules[path].weight

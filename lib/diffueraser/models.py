@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from diffusers import AutoencoderKL
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
 from lib.diffueraser.brushnet import BrushNet
 from lib.diffueraser.unet import MotionUNet

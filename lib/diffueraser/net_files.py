@@ -138,7 +138,7 @@ class NetFiles:
 
 
 def plain_name(name: str) -> str:
-    """A tensor's name in the newest libraries: no `text_model.` in front, attention's layers to_q, to_k, to_v, to_out."""
+    """A tensor's name in the newest libraries: without `text_model.` in front, attention's layers as to_q .. to_out."""
     return _OLD_ATTENTION.sub(lambda found: _ATTENTION[found[0]], name.removeprefix("text_model."))
 
 
