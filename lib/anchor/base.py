@@ -10,6 +10,19 @@ class AnchorInpainter(abc.ABC):
     """Fills the hole of one frame; the engine spreads that picture over the video."""
 
     name: str
+    uses_prompt: bool = False  # True: the picture follows the prompts
+    notes: tuple[str, ...] = ()  # for the user, about how it was set up
+
+    def check(self) -> None:  # noqa: B027 - most need no files
+        """See that everything is there before any work starts.
+
+        Raises:
+            InputError: what is missing, and how to get it.
+        """
+
+    def for_video(self, video_name: str) -> "AnchorInpainter":  # noqa: ARG002
+        """The anchor with that video's own random numbers; most have none, or the same for every video."""
+        return self
 
     def with_prior(self, prior_frame: np.ndarray) -> "AnchorInpainter":  # noqa: ARG002
         """The anchor that knows the engine's prior (H, W, 3, uint8 RGB) of the frame; most have no use for it."""
