@@ -76,6 +76,9 @@ class DiffuEraser:
         self.device = torch.device(device)
         self.models = models
         self.dtype = next(models.unet.parameters()).dtype
+        if self.device.type == "cuda":
+            for network in (models.brushnet, models.unet, models.vae):
+                _lay_out_for_cuda(network)
         self.vae = Autoencoder(models.vae)
         self._offload = settings.offload and self.device.type == "cuda"
         self._graphs = CudaGraphs() if self.device.type == "cuda" and not self._offload else None
@@ -250,6 +253,13 @@ class _Progress:
     def add(self, work: int) -> None:
         self._done += work
         self._report(min(1.0, self._done / self._total))
+
+
+def _lay_out_for_cuda(network: nn.Module) -> None:
+    """Convolutions of channels-last maps want their weights so; otherwise each call would copy them."""
+    for parameter in network.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
 
 def _on_device(text: TextGuidance, device: torch.device, dtype: torch.dtype) -> TextGuidance:

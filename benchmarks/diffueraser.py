@@ -1,0 +1,406 @@
+"""Speed and memory of DiffuEraser, against what the published code costs on the same kind of GPU.
+
+    python benchmarks/diffueraser.py                     all that this machine can do
+    python benchmarks/diffueraser.py --cases wide long   some of them
+    python benchmarks/diffueraser.py --json out.json     also as JSON
+
+Weights are random, in the published layout and at the published sizes, written to a temporary folder (14 GB with their
+fp16 copy; set TMPDIR where /tmp is small). The clip is synthetic with a moving hole in every frame; its prior is given,
+as benchmarks/prior.py measures that. Every case has a process of its own: models are loaded, two calls warm up (the
+second captures CUDA graphs), the third is timed, host work included. The exit code is 1 if a bar is missed.
+
+The reference's figures are for one H100 80GB; ratios on another GPU compare machines too.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+STARTED = time.time()
+
+import numpy as np
+import torch
+
+from lib.removers.gpu import torch_device
+
+GIB = 2**30
+WARM_UPS = 2
+PEAK_FLOPS = 989e12  # of an H100 in half precision, dense
+
+
+@dataclass(frozen=True)
+class Case:
+    """One clip, its guidance, and what the published code needs for it."""
+
+    frames: int
+    width: int
+    height: int
+    guidance: float = 0.0
+    reference_seconds: float | None = None  # of the published code on an H100 80GB
+    reference_gib: float | None = None  # allocated
+    most_seconds: float | None = None  # bars of this project on that GPU
+
+
+CUDA_CASES = {
+    "wide": Case(60, 720, 360, 0.0, 9.7, 8.1, 3.7),
+    "wide, guided": Case(60, 720, 360, 2.0, 12.0, 10.5, 5.0),
+    "small": Case(60, 432, 240, 0.0, 5.2, 6.5),
+    "long": Case(250, 640, 360, 0.0, 31.9, 8.7, 11.0),
+}
+CPU_CASES = {"cpu": Case(30, 64, 48)}
+LENGTHS = (300, 3000)  # frames whose peak memory must be equal
+LENGTH_TOLERANCE = 0.05
+LENGTH_CASE = Case(0, 640, 360)
+AGREEMENT_CASE = Case(50, 96, 64)
+MOST_HOST_SHARE = 0.15
+MOST_HALF_ERROR = 2.0  # gray levels in the hole by which fp16 may differ from fp32 on average
+MOST_DISAGREEING = 2e-3  # share of values by which CUDA may differ from the CPU in float32, and by one level
+MOST_LOADING = {"fp32": 3.5, "fp16": 2.0}  # seconds, files in the page cache
+MOST_START = 10.0  # seconds from the process's start until frames can be painted
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measurement."""
+
+    case: str
+    frames: int
+    seconds: float
+    first_seconds: float
+    host_share: float
+    mfu: float
+    allocated_gib: float
+    reserved_gib: float
+    stages: dict[str, float]
+
+
+def moving_clip(case: Case, seed: int = 0) -> Any:
+    """A panning texture, the masks of a square that moves over it, and as prior the texture with noise in the hole."""
+    from lib.diffueraser.pipeline import Clip
+
+    rng = np.random.default_rng(seed)
+    height, width = case.height, case.width
+    plate = rng.integers(20, 235, (height // 8 + 2, (width + 512) // 8 + 2, 3), np.uint8).repeat(8, 0).repeat(8, 1)
+    frames = np.empty((case.frames, height, width, 3), np.uint8)
+    masks = np.zeros((case.frames, height, width), bool)
+    side = height // 3
+    for index in range(case.frames):
+        shift = 2 * index % 256
+        frames[index] = plate[:height, shift : shift + width]
+        left, top = (5 * index) % (width - side), height // 3 + index % 8
+        masks[index, top : top + side, left : left + side] = True
+    prior = frames.copy()
+    for frame, mask in zip(prior, masks, strict=True):
+        frame[mask] = frame[mask] // 2 + rng.integers(0, 100, (int(mask.sum()), 3), np.uint8)
+    return Clip(frames, masks, prior)
+
+
+def load(weights: Path, precision: str = "fp16") -> tuple[Any, Any]:
+    """DiffuEraser and its text encoder from files, as the engine loads them."""
+    from diffueraser_weights import weight_paths
+
+    from lib.diffueraser.checkpoints import load_eraser_models, load_text_encoder
+    from lib.diffueraser.pipeline import DiffuEraser
+    from lib.diffueraser.settings import EraserSettings
+
+    device = torch_device()
+    dtype = torch.float16 if precision == "fp16" and device.type == "cuda" else torch.float32
+    paths = weight_paths(weights)
+    models = load_eraser_models(paths, device, dtype)
+    settings = EraserSettings(precision="fp16" if dtype == torch.float16 else "fp32")
+    return DiffuEraser(models, settings, device), load_text_encoder(paths, device, dtype)
+
+
+def erase(eraser: Any, encoder: Any, clip: Any, guidance: float) -> Any:
+    from lib.diffueraser.draws import SeededDraws
+    from lib.diffueraser.guidance import TextGuidance
+
+    texts = [encoder.encode(text) for text in ("a park with trees", "blurry, text", "")]
+    return eraser(clip, TextGuidance(texts[0], texts[1], guidance, texts[2]), SeededDraws(42, "benchmark"))
+
+
+def measure(name: str, case: Case, weights: Path, warm_ups: int = WARM_UPS) -> Row:
+    """Time a case in this process."""
+    eraser, encoder = load(weights)
+    clip, seconds = moving_clip(case), []
+
+    def call() -> Any:
+        return erase(eraser, encoder, clip, case.guidance)
+
+    for _ in range(warm_ups):
+        started = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - started)
+    started = time.perf_counter()
+    result = call()
+    seconds.append(time.perf_counter() - started)
+    allocated, reserved = (
+        result.facts.get(f"device_peak_{kind}bytes", float("nan")) / GIB for kind in ("allocated_", "")
+    )
+    stages = {stage: value for stage, value in result.seconds.items() if stage != "all"}
+    cuda = torch_device().type == "cuda" and warm_ups
+    host_share = 1 - gpu_seconds(call) / seconds[-1] if cuda else float("nan")
+    mfu = flops(case, eraser) / seconds[-1] / PEAK_FLOPS if cuda else float("nan")
+    return Row(name, case.frames, seconds[-1], seconds[0], host_share, mfu, allocated, reserved, stages)
+
+
+def gpu_seconds(call: Callable[[], Any]) -> float:
+    """How long the GPU's kernels and copies of one call take together; they run one after another."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
+        call()
+        torch.cuda.synchronize()
+    return sum(event.self_device_time_total for event in profile.key_averages()) / 1e6
+
+
+def flops(case: Case, eraser: Any) -> float:
+    """Useful floating-point operations of a case: windows, and pictures through the autoencoder."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from lib.diffueraser.autoencoder import Autoencoder
+    from lib.diffueraser.brushnet import BrushNet
+    from lib.diffueraser.checkpoints import _empty_vae
+    from lib.diffueraser.denoise import Networks
+    from lib.diffueraser.unet import MotionUNet
+    from lib.diffueraser.windows import pre_inference_indices, window_lists
+
+    length, rows = eraser.settings.nframes, 2 if case.guidance > 1 else 1
+    height, width = case.height // 8, case.width // 8
+    with torch.device("meta"), torch.inference_mode():
+        networks = Networks(BrushNet(eraser.models.brushnet.config), MotionUNet(eraser.models.unet.config))
+        vae = Autoencoder(_empty_vae(dict(eraser.models.vae.config)))
+        sample, cond = torch.empty(rows * length, 4, height, width), torch.empty(rows * length, 5, height, width)
+        text = torch.empty(rows, 77, eraser.models.unet.config.cross_attention_dim)
+        with FlopCounterMode(display=False) as window:
+            networks.predict(sample, cond, text, torch.empty(1), length)
+        with FlopCounterMode(display=False) as encoding:
+            vae.moments(torch.empty(1, 3, case.height, case.width))
+        with FlopCounterMode(display=False) as decoding:
+            vae.decode(torch.empty(1, 4, height, width))
+    windows, sampled = window_lists(case.frames, length), len(pre_inference_indices(case.frames, length))
+    steps = eraser.settings.steps
+    passes = sum(len(windows.of_step(step)) for step in range(steps)) + (steps if sampled else 0)
+    encoded, decoded = 2 * case.frames + sampled, case.frames + sampled
+    return (
+        passes * window.get_total_flops() + encoded * encoding.get_total_flops() + decoded * decoding.get_total_flops()
+    )
+
+
+def compare_precisions(weights: Path) -> dict[str, float]:
+    """How far fp16 is from full float32, in gray levels inside the hole, on the wide case."""
+    case = CUDA_CASES["wide"]
+    clip, results = moving_clip(case), {}
+    for precision in ("fp32", "fp16"):
+        torch.backends.cudnn.allow_tf32 = False
+        eraser, encoder = load(weights, precision)
+        results[precision] = erase(eraser, encoder, clip, case.guidance).frames.astype(int)
+        del eraser, encoder
+    difference = np.abs(results["fp16"] - results["fp32"])[clip.masks]
+    return {
+        "fp16: mean": float(difference.mean()),
+        "fp16: 99 %": float(np.quantile(difference, 0.99)),
+        "fp32: standard deviation": float(results["fp32"][clip.masks].std()),
+    }
+
+
+def compare_devices() -> dict[str, float]:
+    """How far this device's result is from the CPU's with tiny networks, both in float32; graphs are replayed."""
+    from diffueraser_weights import weight_paths, write_diffueraser_weights
+
+    from lib.diffueraser.checkpoints import load_eraser_models, load_text_encoder
+    from lib.diffueraser.pipeline import DiffuEraser
+    from lib.diffueraser.settings import EraserSettings
+
+    torch.backends.cudnn.allow_tf32 = False
+    clip, settings, results = moving_clip(AGREEMENT_CASE), EraserSettings(precision="fp32"), []
+    with tempfile.TemporaryDirectory() as folder:
+        paths = weight_paths(write_diffueraser_weights(Path(folder)))
+        for device in ("cpu", torch_device()):
+            encoder = load_text_encoder(paths, device, torch.float32)
+            eraser = DiffuEraser(load_eraser_models(paths, device, torch.float32), settings, device)
+            results += [
+                erase(eraser, encoder, clip, 2.0).frames.astype(int) for _ in range(1 if device == "cpu" else 2)
+            ]
+    differences = [np.abs(result - results[0]) for result in results[1:]]
+    return {
+        "differing share": float(max((difference > 0).mean() for difference in differences)),
+        "largest difference": float(max(difference.max() for difference in differences)),
+    }
+
+
+def measure_start(weights: Path) -> dict[str, float]:
+    """Seconds of this process: until torch was there, until networks were loaded, until a first clip was painted."""
+    imported = time.time()
+    device = torch_device()
+    torch.zeros(1, device=device)
+    began = time.perf_counter()
+    eraser, encoder = load(weights)
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    loading, ready = time.perf_counter() - began, time.time()
+    clip = moving_clip(replace(CUDA_CASES["wide"], frames=22))
+    painting = time.time()
+    erase(eraser, encoder, clip, 0.0)
+    return {
+        "interpreter": STARTED - _process_start(),
+        "import torch": imported - STARTED,
+        "load": loading,
+        "ready": ready - _process_start(),
+        "first 22 frames": time.time() - painting,
+    }
+
+
+def _process_start() -> float:
+    """When this process was started, in seconds since the epoch."""
+    ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+    uptime = float(Path("/proc/uptime").read_text().split()[0])
+    return time.time() - uptime + ticks / 100
+
+
+def misses(name: str, row: Row) -> list[str]:
+    """The bars that a case misses, in words; they hold for an H100."""
+    case = CUDA_CASES.get(name)
+    if case is None or "H100" not in torch.cuda.get_device_name():
+        return []
+    said = []
+    if case.most_seconds and row.seconds > case.most_seconds:
+        said.append(f"{name}: {row.seconds:.2f} s, at most {case.most_seconds} asked")
+    if case.reference_gib and row.allocated_gib > case.reference_gib:
+        said.append(f"{name}: {row.allocated_gib:.1f} GiB, at most {case.reference_gib} asked")
+    if row.host_share > MOST_HOST_SHARE:
+        said.append(f"{name}: {row.host_share:.0%} of the time is host work, at most {MOST_HOST_SHARE:.0%} asked")
+    return said
+
+
+def print_row(row: Row, case: Case) -> None:
+    ratio = ""
+    if case.reference_seconds:
+        ratio = f"  {case.reference_seconds / row.seconds:4.1f}x the reference's speed ({case.reference_seconds} s)"
+    print(
+        f"{row.case:13s} {row.frames:5d} frames {case.width}x{case.height} {row.seconds:7.2f} s "
+        f"(first {row.first_seconds:.1f} s) host {row.host_share:4.0%} MFU {row.mfu:4.0%} "
+        f"{row.allocated_gib:5.2f} / {row.reserved_gib:5.2f} GiB{ratio}"
+    )
+    print("   ", ", ".join(f"{stage} {seconds:.3f}" for stage, seconds in row.stages.items()), flush=True)
+
+
+def run_child(name: str, weights: Path) -> Any:
+    """What `--child NAME` prints as JSON."""
+    if name == "weights":
+        from full_weights import write_full_weights
+
+        return write_full_weights(weights)
+    if name == "half copy":
+        from diffueraser_weights import weight_paths
+
+        from lib.diffueraser.half_copy import write_half_copy
+
+        half = weights.parent / "half"
+        write_half_copy(weight_paths(weights), half)
+        (half / "PCM_Weights").symlink_to(weights / "PCM_Weights")
+        return None
+    if name == "precision":
+        return compare_precisions(weights)
+    if name == "agreement":
+        return compare_devices()
+    if name.startswith("start"):
+        return measure_start(weights)
+    if name.startswith("length "):
+        case = replace(LENGTH_CASE, frames=int(name.split()[1]))
+        return asdict(measure(name, case, weights, warm_ups=0))
+    if name == "cpu":
+        from diffueraser_weights import write_diffueraser_weights
+
+        weights = write_diffueraser_weights(weights)
+    return asdict(measure(name, (CUDA_CASES | CPU_CASES)[name], weights))
+
+
+def _in_child(name: str, weights: Path) -> Any:
+    """The answer of this script in a process of its own, so that no case sees another one's memory."""
+    command = [sys.executable, str(Path(__file__).resolve()), "--child", name, "--weights", str(weights)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+class Report:
+    """Runs cases one after another, prints them, and collects what misses its bar."""
+
+    def __init__(self, folder: Path) -> None:
+        self._weights, self._half = folder / "full", folder / "half"
+        self.found: dict[str, Any] = {}
+        self.missed: list[str] = []
+
+    def run(self, names: list[str]) -> None:
+        if set(names) - {"cpu", "agreement"}:
+            _in_child("weights", self._weights)
+        for name in names:
+            {"loading": self._loading, "lengths": self._lengths}.get(name, lambda name=name: self._case(name))()
+
+    def _case(self, name: str) -> None:
+        found = self.found[name] = _in_child(name, self._weights)
+        if name in ("precision", "agreement"):
+            print(name, json.dumps(found), flush=True)
+            limits = {"fp16: mean": MOST_HALF_ERROR, "differing share": MOST_DISAGREEING}
+            self.missed += [f"{what}: {found[what]:.4f}" for what, most in limits.items() if found.get(what, 0) > most]
+            return
+        row = Row(**found)
+        print_row(row, (CUDA_CASES | CPU_CASES)[name])
+        self.missed += misses(name, row)
+
+    def _lengths(self) -> None:
+        peaks = {}
+        for count in LENGTHS:
+            row = Row(**_in_child(f"length {count}", self._weights))
+            print_row(row, LENGTH_CASE)
+            self.found[row.case] = asdict(row)
+            peaks[count] = row.allocated_gib
+        if max(peaks.values()) > min(peaks.values()) * (1 + LENGTH_TOLERANCE):
+            self.missed.append(f"peak memory depends on the length: {peaks} GiB")
+
+    def _loading(self) -> None:
+        _in_child("half copy", self._weights)
+        for kind, folder in (("fp32", self._weights), ("fp16", self._half)):
+            # The first reads the files into the page cache and builds kernels.
+            found = [_in_child(f"start {kind} {turn}", folder) for turn in range(2)][-1]
+            self.found[f"start {kind}"] = found
+            print(f"start {kind}", json.dumps(found), flush=True)
+            if found["load"] > MOST_LOADING[kind]:
+                self.missed.append(f"loading {kind}: {found['load']:.1f} s, at most {MOST_LOADING[kind]} asked")
+            if found["ready"] > MOST_START:
+                self.missed.append(f"start {kind}: {found['ready']:.1f} s, at most {MOST_START} asked")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    choices = [*CUDA_CASES, *CPU_CASES, "agreement", "precision", "lengths", "loading"]
+    parser.add_argument("--cases", nargs="+", choices=choices, help="default: all that this machine can do")
+    parser.add_argument("--json", type=Path, help="write the measurements here as well")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    parser.add_argument("--weights", type=Path, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.child:
+        print(json.dumps(run_child(args.child, args.weights)))
+        return 0
+    cuda = torch_device().type == "cuda"
+    names = args.cases or ([*choices[:4], "agreement", "precision", "loading", "lengths"] if cuda else [*CPU_CASES])
+    print(f"torch {torch.__version__} on {torch.cuda.get_device_name() if cuda else 'a CPU'}")
+    print("case, time, shares, peak memory allocated / reserved; below: seconds a stage")
+    with tempfile.TemporaryDirectory() as folder:
+        report = Report(Path(folder))
+        report.run(names)
+    if args.json:
+        args.json.write_text(json.dumps(report.found, indent=1))
+    print("\n".join(report.missed) if report.missed else "every bar is reached")
+    return 1 if report.missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
