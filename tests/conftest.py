@@ -35,3 +35,11 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture
 def dataset(tmp_path: Path) -> Dataset:
     return Dataset(tmp_path / "data")
+
+
+@pytest.fixture(scope="session")
+def eraser_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tiny weights of DiffuEraser and of its anchor in the published layout; shared, so change a copy only."""
+    from diffueraser_weights import write_diffueraser_weights  # torch takes seconds
+
+    return write_diffueraser_weights(tmp_path_factory.mktemp("eraser_weights"))

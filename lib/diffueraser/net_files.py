@@ -29,7 +29,7 @@ _MARKS = {
     "lora_": "a LoRA",
     "motion_modules": _KINDS["unet"],
     "brushnet_": _KINDS["brushnet"],
-    "token_embedding": _KINDS["text_encoder"],
+    ".self_attn.": _KINDS["text_encoder"],
     "post_quant_conv": _KINDS["vae"],
     "time_embedding": "a UNet without motion modules",
 }
