@@ -79,7 +79,7 @@ class Batch:
     def __init__(self, settings: AutoRefineSettings) -> None:
         self.settings = settings
         self.remover: Remover = get_remover(settings.engine, settings.engine_prior)
-        self._anchor_fingerprint = get_anchor(settings.engine_anchor, settings.processing.seed).fingerprint()
+        self._anchor_fingerprint = get_anchor(settings.engine_anchor or settings.anchor, settings.processing.seed).fingerprint()
         self._captioner_fingerprint = load_captioner(settings.caption_environment.caption_backend).fingerprint()
 
     @property
@@ -147,7 +147,7 @@ class Batch:
         scale = _or(prompts.text_guidance_scale, prompt.text_guidance_scale)
         return RefineJob(
             **{**dict(coarse), "processing": self.settings.processing},
-            anchor=self.settings.engine_anchor,
+            anchor=self.settings.engine_anchor or self.settings.anchor,
             anchor_fingerprint=self._anchor_fingerprint,
             prompt=prompt.prompt if uses_prompt else "",
             n_prompt=_or(prompts.n_prompt, prompt.n_prompt) if uses_prompt else "",

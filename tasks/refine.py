@@ -24,7 +24,7 @@ def refine(job: RefineJob) -> PhaseRecord:
     guidance = Guidance(
         anchor=get_anchor(job.anchor, job.processing.seed),
         anchor_frame_idx=job.anchor.anchor_frame_idx,
-        prompt=job.prompt,
-        n_prompt=job.n_prompt,
+        anchor_prompt=job.prompt,
+        anchor_n_prompt=job.n_prompt,
     )
     return run_removal(job, Progress(f"refine {job.video.name}"), guidance, job.lossless)

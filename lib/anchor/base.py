@@ -1,6 +1,7 @@
 """The interface of everything that fills the hole of one single picture."""
 
 import abc
+from typing import Self
 
 import numpy as np
 from PIL import Image
@@ -20,11 +21,11 @@ class AnchorInpainter(abc.ABC):
             InputError: what is missing, and how to get it.
         """
 
-    def for_video(self, video_name: str) -> "AnchorInpainter":  # noqa: ARG002
+    def for_video(self, video_name: str) -> Self:  # noqa: ARG002
         """The anchor with that video's own random numbers; most have none, or the same for every video."""
         return self
 
-    def with_prior(self, prior_frame: np.ndarray) -> "AnchorInpainter":  # noqa: ARG002
+    def with_prior(self, prior_frame: np.ndarray) -> Self:  # noqa: ARG002
         """The anchor that knows the engine's prior (H, W, 3, uint8 RGB) of the frame; most have no use for it."""
         return self
 

@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from lib.anchor.base import AnchorInpainter
+from lib.video.compose import Blend
 
 
 def ignore_progress(_fraction: float) -> None:
@@ -24,9 +25,12 @@ class RemovalRequest:
     masks: np.ndarray
     anchor: AnchorInpainter | None = None  # fills one frame of what is never visible; None = no anchor (coarse pass)
     anchor_frame_idx: int = 0  # the frame that the anchor fills first
-    prompt: str = ""  # describes the background; for the anchor, and for the engine where text_guidance_scale > 0
-    n_prompt: str = ""  # what the background must not contain
-    text_guidance_scale: float = 0.0  # 0 = the engine itself ignores the prompt
+    anchor_prompt: str = ""  # describes the background, for the anchor
+    anchor_n_prompt: str = ""  # what the anchor picture must not contain
+    prompt: str = ""  # describes the background, for the engine's own network
+    n_prompt: str = ""  # what its result must not contain
+    text_guidance_scale: float = 0.0  # weight of the engine's own prompts
+    prior: np.ndarray | None = None  # (T, H, W, 3) uint8 RGB: what the engine's `prior` makes of frames and masks
     may_overwrite: bool = False  # the engine may write inside the mask of `frames` instead of copying them
     seed: int = 42
     video_name: str = ""  # names the random streams, so a result does not depend on the batch
@@ -42,9 +46,10 @@ class RemovalResult:
 
     frames: np.ndarray
     anchor_frame: np.ndarray | None = None  # (H, W, 3) uint8, the anchor picture where an anchor was asked for
-    prior: np.ndarray | None = None  # (T, H, W, 3) uint8, the engine's own prior where it has one
+    prior: np.ndarray | None = None  # (T, H, W, 3) uint8, the prior that it started from where it has one
     seconds: dict[str, float] = field(default_factory=dict)  # stage -> wall seconds
     facts: dict[str, float] = field(default_factory=dict)  # what the engine learned (shares, counts), for provenance
+    notes: list[str] = field(default_factory=list)  # what the user should know
 
 
 class Remover(Protocol):
@@ -54,7 +59,21 @@ class Remover(Protocol):
     title: str  # how pictures and pages call it
     size_multiple: int  # height and width that it is given are multiples of this
     work_copies: float  # clips at processing size in memory at a time, its input and its result among them
-    uses_prompt: bool  # False: the result is the same whatever the prompt and its guidance
+    uses_prompt: bool  # False: the engine hands no prompt to its anchor or to its network
+    uses_text: bool  # True: its network takes a prompt itself
+
+    @property
+    def blend(self) -> Blend:
+        """How its result is composed into the source unless the user says otherwise."""
+        ...
+
+    @property
+    def prior(self) -> "Remover | None":
+        """The engine whose result this one starts from (it may be itself), made and kept as a step of its own.
+
+        Its `remove` needs the request's frames, masks, seed and name only; `fingerprint` covers it.
+        """
+        ...
 
     def check(self) -> None:
         """See that everything is there before any work starts.

@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -16,7 +16,7 @@ from lib.memory import check_memory
 from lib.removers.base import RemovalRequest, RemovalResult, Remover, ignore_progress
 from lib.settings import Processing
 from lib.video.clip import frame_names, probe_clip, read_clip
-from lib.video.compose import compose
+from lib.video.compose import Blend, Feather, compose
 from lib.video.datasets import Video
 from lib.video.masks import dilate, read_masks
 from lib.video.sizes import crop_back, fit_longer_side, pad_to_multiple, processing_size, resize_frames, resize_masks
@@ -27,12 +27,26 @@ ANCHOR_FILE = "anchor_frame.png"
 
 @dataclass(frozen=True)
 class Guidance:
-    """What phase 3 adds to a plain removal."""
+    """What is added to a plain removal; as in `RemovalRequest`."""
 
-    anchor: AnchorInpainter
+    anchor: AnchorInpainter | None = None
     anchor_frame_idx: int = 0
+    anchor_prompt: str = ""
+    anchor_n_prompt: str = ""
     prompt: str = ""
     n_prompt: str = ""
+    text_guidance_scale: float = 0.0
+
+
+@dataclass(frozen=True)
+class GivenPrior:
+    """What the engine's `prior` made of a request, now or in an earlier run."""
+
+    frames: np.ndarray  # (T, H, W, 3) uint8 RGB, of the request's size
+    facts: Mapping[str, float | int | str] = field(default_factory=dict)
+
+
+PriorMaker = Callable[[RemovalRequest, Fraction], GivenPrior]  # from frames, masks, seed and name; frames a second
 
 
 @dataclass
@@ -57,6 +71,11 @@ class _Source:
     masks: np.ndarray  # (T, h, w) bool, dilated, at processing size
     fps: Fraction
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """(h, w) of the processing."""
+        return self.masks.shape[1], self.masks.shape[2]
+
 
 def remove_from_clip(
     video: Video,
@@ -65,12 +84,17 @@ def remove_from_clip(
     processing: Processing,
     guidance: Guidance | None = None,
     *,
+    make_prior: PriorMaker | None = None,
     lossless: bool = False,
     report: Callable[[float], None] = ignore_progress,
 ) -> RemovalOutcome:
     """Remove the masked object from one video and write `<folder>/<engine>.mp4` (and the anchor picture).
 
-    The result has the source's size unless `processing` says otherwise, its frame rate and its sound.
+    The result has the source's size unless `processing` says otherwise, its frame rate and its sound. Where the engine
+    starts from another one's result, that one is written beside it.
+
+    Args:
+        make_prior: gives the result of `remover.prior`; None: the engine makes it by itself.
 
     Raises:
         InputError: the video or its masks cannot be used, or the clip does not fit into memory.
@@ -78,12 +102,21 @@ def remove_from_clip(
     outcome = RemovalOutcome()
     with outcome.timed("read"):
         source = _read_source(video, processing, remover.work_copies, outcome)
+    request = RemovalRequest(
+        resize_frames(source.frames, source.size), source.masks, seed=processing.seed, video_name=video.name
+    )
+    if make_prior:
+        with outcome.timed("prior"):
+            given = make_prior(request, source.fps)
+        request = dataclasses.replace(request, prior=given.frames)
+        outcome.facts |= given.facts
     with outcome.timed("remove"):
-        result = _remove(source, video.name, remover, processing, guidance, report)
+        result = _remove(request, remover, guidance or Guidance(), report)
     with outcome.timed("write"):
-        _write(video, folder, remover.name, source, result, processing.feather, lossless, outcome)
+        _write(video, folder, remover, source, result, processing.feather, lossless, outcome)
     outcome.seconds |= {f"remove.{stage}": round(value, 3) for stage, value in result.seconds.items()}
     outcome.facts |= result.facts
+    outcome.notes += result.notes
     return outcome
 
 
@@ -115,57 +148,73 @@ def _read_source(video: Video, processing: Processing, work_copies: float, outco
 
 
 def _remove(
-    source: _Source,
-    name: str,
-    remover: Remover,
-    processing: Processing,
-    guidance: Guidance | None,
-    report: Callable[[float], None],
+    request: RemovalRequest, remover: Remover, guidance: Guidance, report: Callable[[float], None]
 ) -> RemovalResult:
-    work_size = source.masks.shape[1:3]
-    work_frames = resize_frames(source.frames, work_size)
-    frames, masks, crop = pad_to_multiple(work_frames, source.masks, remover.size_multiple)
-    # What the object hides is not needed any more, and a second copy of a long clip is a lot.
-    request = RemovalRequest(frames, masks, may_overwrite=True, seed=processing.seed, video_name=name, report=report)
-    if guidance:
-        request = dataclasses.replace(
-            request,
-            anchor=guidance.anchor,
-            anchor_frame_idx=min(guidance.anchor_frame_idx, len(frames) - 1),
-            prompt=guidance.prompt,
-            n_prompt=guidance.n_prompt,
-        )
+    frames, masks, crop = pad_to_multiple(request.frames, request.masks, remover.size_multiple)
+    prior = request.prior
+    request = dataclasses.replace(
+        request,
+        frames=frames,
+        masks=masks,
+        prior=None if prior is None else pad_to_multiple(prior, request.masks, remover.size_multiple)[0],
+        anchor=guidance.anchor.for_video(request.video_name) if guidance.anchor else None,
+        anchor_frame_idx=min(guidance.anchor_frame_idx, len(frames) - 1),
+        anchor_prompt=guidance.anchor_prompt,
+        anchor_n_prompt=guidance.anchor_n_prompt,
+        prompt=guidance.prompt,
+        n_prompt=guidance.n_prompt,
+        text_guidance_scale=guidance.text_guidance_scale,
+        # What the object hides is not needed any more, and a second copy of a long clip is a lot.
+        may_overwrite=True,
+        report=report,
+    )
     result = remover.remove(request)
     result.frames = crop_back(result.frames, crop)
     if result.prior is not None:
         result.prior = crop_back(result.prior, crop)
     if result.anchor_frame is not None:
         result.anchor_frame = crop_back(result.anchor_frame[None], crop)[0]
+    if guidance.anchor:
+        result.notes.extend(guidance.anchor.notes)
     return result
 
 
 def _write(
     video: Video,
     folder: Path,
-    name: str,
+    remover: Remover,
     source: _Source,
     result: RemovalResult,
-    feather: int,
+    feather: int | None,
     lossless: bool,
     outcome: RemovalOutcome,
 ) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}.mp4"
     audio = video.video_path if video.video_path.is_file() else None
-    frames = compose(source.frames, result.frames, source.masks, feather)
-    outcome.notes += write_clip(path, frames, source.fps, audio_from=audio)
+
+    def composed(frames: np.ndarray, engine: Remover) -> Iterator[np.ndarray]:
+        blend: Blend = engine.blend if feather is None else Feather(feather)
+        return compose(source.frames, frames, source.masks, blend)
+
+    path = folder / f"{remover.name}.mp4"
+    outcome.notes += write_clip(path, composed(result.frames, remover), source.fps, audio_from=audio)
     outcome.paths.append(path)
     if lossless:
-        path = folder / f"{name}.mkv"
-        write_lossless(path, compose(source.frames, result.frames, source.masks, feather), source.fps)
+        path = folder / f"{remover.name}.mkv"
+        write_lossless(path, composed(result.frames, remover), source.fps)
         outcome.paths.append(path)
     if result.anchor_frame is not None:
         outcome.paths.append(_write_picture(folder / ANCHOR_FILE, result.anchor_frame))
+    beside = separate_prior(remover)
+    if beside and result.prior is not None:
+        path = folder / f"{beside.name}.mp4"
+        write_clip(path, composed(result.prior, beside), source.fps, audio_from=audio)
+        outcome.paths.append(path)
+
+
+def separate_prior(remover: Remover) -> Remover | None:
+    """The engine whose result is a product of its own beside this one's."""
+    return remover.prior if remover.prior is not remover else None
 
 
 def _write_picture(path: Path, frame: np.ndarray) -> Path:

@@ -39,6 +39,7 @@ class DiffuEraserRemover:
     size_multiple = 8
     work_copies = 4.5
     uses_prompt = True
+    uses_text = True
     blend = GaussianBlend()
 
     def __init__(self, paths: WeightPaths, settings: EraserSettings, prior: PropainterRemover) -> None:

@@ -13,6 +13,7 @@ from lib.propagation.anchor_fill import Inpaint, paint_with_telea
 from lib.propagation.engine import CODE_VERSION, Propagation, propagate
 from lib.propagation.settings import PropagationSettings
 from lib.removers.base import RemovalRequest, RemovalResult
+from lib.video.compose import Feather
 
 COARSE_PASSES = 1
 REFINE_PASSES = 2
@@ -27,6 +28,9 @@ class PropagationRemover:
     size_multiple = 1
     work_copies = 2.0
     uses_prompt = True  # by way of the anchor
+    uses_text = False
+    blend = Feather(3)
+    prior = None
 
     def __init__(self, settings: PropagationSettings | None = None) -> None:
         """settings: `passes` is set by the request: one without an anchor (coarse), two with one (refine)."""
@@ -80,7 +84,7 @@ class PropagationRemover:
 def _painter(anchor: AnchorInpainter, request: RemovalRequest) -> Inpaint:
     def paint(frame: np.ndarray, mask: np.ndarray) -> np.ndarray:
         hole = Image.fromarray(np.where(mask, 255, 0).astype(np.uint8))
-        return np.asarray(anchor.inpaint(Image.fromarray(frame), hole, request.prompt, request.n_prompt))
+        return np.asarray(anchor.inpaint(Image.fromarray(frame), hole, request.anchor_prompt, request.anchor_n_prompt))
 
     return paint
 

@@ -21,6 +21,7 @@ from lib.removers.base import RemovalRequest, RemovalResult
 from lib.removers.gpu import check_gpu, gpu_count, torch_device
 from lib.runtime.fingerprints import fingerprint_weights
 from lib.settings import PropainterPrior
+from lib.video.compose import Feather
 from lib.video.sizes import resize_frames
 
 if TYPE_CHECKING:  # torch takes seconds to import: only a process that removes something does
@@ -37,11 +38,17 @@ class PropainterRemover:
     size_multiple = 1  # the prior pads or scales by itself
     work_copies = 4.5  # where it pads; 3.5 where it scales, 2.5 at multiples of 8 (measured)
     uses_prompt = False
+    uses_text = False
+    blend = Feather(3)
 
     def __init__(self, model_dir: Path, settings: PriorSettings | None = None) -> None:
         """model_dir: the folder with the three weight files."""
         self._model_dir = model_dir
         self._settings = settings or PriorSettings()
+
+    @property
+    def prior(self) -> PropainterRemover:
+        return self
 
     @classmethod
     def from_settings(cls, prior: PropainterPrior) -> PropainterRemover:
@@ -52,7 +59,7 @@ class PropainterRemover:
         """
         if prior.propainter_model_dir is None:
             raise InputError(
-                "--engine propainter needs --propainter_model_dir, the folder with the weights "
+                "--propainter_model_dir is needed, the folder with the weights "
                 "raft-things.pth, recurrent_flow_completion.pth and ProPainter.pth"
             )
         settings = PriorSettings(
@@ -119,21 +126,30 @@ class PropainterRemover:
         # The prior itself would cut the longer to the shorter.
         if masks.shape != frames.shape[:3] or masks.dtype != bool:
             raise ValueError(f"masks must be {frames.shape[:3]} bool, got {masks.shape} {masks.dtype}")
+        if request.prior is not None:
+            if request.prior.shape != frames.shape or request.prior.dtype != np.uint8:
+                raise ValueError(f"prior must be {frames.shape} uint8, got {request.prior.shape} {request.prior.dtype}")
+            result = RemovalResult(request.prior)
+        else:
+            result = self._paint(request)
+        result.prior = result.frames
+        result.anchor_frame = _anchor_frame(request, result.frames)
+        return result
+
+    def _paint(self, request: RemovalRequest) -> RemovalResult:
         started = time.perf_counter()
         prior = self._prior
         loaded = time.perf_counter()
-        done = _paint(prior, request)
-        frames = resize_frames(done.frames, frames.shape[1:3])  # numerics="reference" may give them smaller
+        done = _run(prior, request)
         return RemovalResult(
-            frames=frames,
-            prior=frames,
-            anchor_frame=_anchor_frame(request, frames),
+            # numerics="reference" may give them smaller
+            frames=resize_frames(done.frames, request.frames.shape[1:3]),
             seconds={"load": loaded - started, **done.seconds},
             facts=dict(done.facts),
         )
 
 
-def _paint(prior: Prior, request: RemovalRequest) -> PriorResult:
+def _run(prior: Prior, request: RemovalRequest) -> PriorResult:
     import torch
 
     try:
@@ -155,4 +171,6 @@ def _anchor_frame(request: RemovalRequest, frames: np.ndarray) -> np.ndarray | N
     index = min(max(request.anchor_frame_idx, 0), len(frames) - 1)
     hole = Image.fromarray(np.where(request.masks[index], 255, 0).astype(np.uint8))
     anchor = request.anchor.with_prior(frames[index])
-    return np.asarray(anchor.inpaint(Image.fromarray(request.frames[index]), hole, request.prompt, request.n_prompt))
+    return np.asarray(
+        anchor.inpaint(Image.fromarray(request.frames[index]), hole, request.anchor_prompt, request.anchor_n_prompt)
+    )

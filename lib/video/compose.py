@@ -1,11 +1,60 @@
-"""Putting the filled hole into the source: nothing outside the feather band changes."""
+"""Putting the filled hole into the source: nothing far from the hole changes."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
 
 import cv2
 import numpy as np
 
 from lib.video.sizes import resize_frame, resize_mask
+
+_KERNEL = 21  # of the published program's blur, in pixels
+
+
+class Blend(Protocol):
+    """How the result passes over into the source around the hole."""
+
+    @property
+    def reach(self) -> int:
+        """Pixels outside the mask that may change; beyond them frames are byte-identical to the source."""
+        ...
+
+    def mix(self, below: np.ndarray, fill: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """(H, W, 3) uint8 of `below` with the (H, W) bool mask's hole taken from `fill`, both (H, W, 3) uint8."""
+        ...
+
+
+@dataclass(frozen=True)
+class Feather:
+    """A smooth fade over so many pixels; rounded."""
+
+    radius: int
+
+    @property
+    def reach(self) -> int:
+        return self.radius
+
+    def mix(self, below: np.ndarray, fill: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        under = below.astype(np.float32)
+        mixed = under + feather(mask, self.radius)[..., None] * (fill - under)
+        return np.rint(mixed).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class GaussianBlend:
+    """As the published DiffuEraser program does it: a blurred mask on 8 bits, and numbers cut to integers."""
+
+    @property
+    def reach(self) -> int:
+        return _KERNEL // 2
+
+    def mix(self, below: np.ndarray, fill: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        hole = np.where(mask, np.uint8(255), np.uint8(0))
+        blurred = cv2.GaussianBlur(hole, (_KERNEL, _KERNEL), 0)
+        shares = (255 * (1 - (1 - hole / 255) * (1 - blurred / 255))).astype(np.uint8)
+        alpha = (shares / 255).astype(np.float32)[..., None]
+        return (fill * alpha + below * (1 - alpha)).astype(np.uint8)
 
 
 def feather(mask: np.ndarray, radius: int) -> np.ndarray:
@@ -18,7 +67,7 @@ def feather(mask: np.ndarray, radius: int) -> np.ndarray:
 
 
 def compose(
-    source: Iterable[np.ndarray], filled: Iterable[np.ndarray], masks: Iterable[np.ndarray], feather_px: int
+    source: Iterable[np.ndarray], filled: Iterable[np.ndarray], masks: Iterable[np.ndarray], blend: Blend
 ) -> Iterator[np.ndarray]:
     """Source frames with the hole taken from `filled`, one by one.
 
@@ -26,28 +75,24 @@ def compose(
         source: (H, W, 3) uint8 frames.
         filled: as many uint8 frames, of the source's size or any other (then scaled to it).
         masks: as many bool masks, of the source's size or any other (then scaled to it, nearest).
-        feather_px: width of the transition outside the mask, in pixels of the source; beyond it frames are
-            byte-identical to the source.
+        blend: the transition outside the mask, at the source's size.
 
     Raises:
         ValueError: the three differ in length.
     """
     for frame, fill, mask in zip(source, filled, masks, strict=True):
-        yield compose_frame(frame, fill, mask, feather_px)
+        yield compose_frame(frame, fill, mask, blend)
 
 
-def compose_frame(frame: np.ndarray, fill: np.ndarray, mask: np.ndarray, feather_px: int) -> np.ndarray:
+def compose_frame(frame: np.ndarray, fill: np.ndarray, mask: np.ndarray, blend: Blend) -> np.ndarray:
     """One composed (H, W, 3) uint8 frame, a new array; see `compose`."""
     size = frame.shape[0], frame.shape[1]
     mask = resize_mask(mask, size)
     composed = frame.copy()
-    box = _bounding_box(mask, feather_px + 1)
-    if box is None:
-        return composed
-    alpha = feather(mask[box], feather_px)[..., None]
-    below = frame[box].astype(np.float32)
-    blend = below + alpha * (resize_frame(fill, size)[box] - below)
-    composed[box] = np.rint(blend).astype(np.uint8)
+    # A blur sees twice its reach: at the box's border its reflection must be as empty as what it replaces.
+    box = _bounding_box(mask, 2 * blend.reach + 1)
+    if box is not None:
+        composed[box] = blend.mix(frame[box], resize_frame(fill, size)[box], mask[box])
     return composed
 
 

@@ -1,0 +1,193 @@
+"""The groups that say what comes in, what goes out and how a run is carried out."""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class SettingsGroup(BaseModel):
+    """A frozen section of the settings; unknown names are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class InputSource(SettingsGroup):
+    """Where the videos come from."""
+
+    input_video: Path | None = Field(default=None, description="single-video mode: a video file or a folder of frames")
+    input_mask: Path | None = Field(default=None, description="single-video mode: masks (folder, video or one picture)")
+    dataset: Literal["davis", "youtube-vos", "custom"] | None = Field(
+        default=None, description="batch mode: data-set layout"
+    )
+    video_root: Path | None = Field(
+        default=None, description="batch mode: folder with one video (or frame folder) per name"
+    )
+    mask_root: Path | None = Field(
+        default=None, description="batch mode: folder with one mask folder (or file) per name"
+    )
+    video_names: tuple[str, ...] = Field(default=(), description="batch mode: only these videos, as a,b,c")
+
+    @model_validator(mode="after")
+    def _check_input(self) -> Self:
+        single = {"input_video": self.input_video, "input_mask": self.input_mask}
+        batch = {"dataset": self.dataset, "video_root": self.video_root, "mask_root": self.mask_root}
+        given = [name for name, value in {**single, **batch}.items() if value is not None]
+        wanted = single if self.input_video or self.input_mask else batch
+        if set(given) != set(wanted):
+            raise ValueError(
+                f"found the inputs {', '.join(given) or 'none'}; give either input_video and input_mask (one video), "
+                "or dataset, video_root and mask_root (a folder of videos)"
+            )
+        return self
+
+
+class InputOutput(InputSource):
+    """Where the videos come from and where everything goes."""
+
+    output_dir: Path = Field(description="everything is written here: phase1/, prompt_cache/, final/, summary.json")
+
+
+class RemoveInputOutput(InputSource):
+    """Where the videos come from and where everything goes."""
+
+    save_path: Path = Field(description="everything is written here: a folder for each video, summary.json")
+
+
+class CaptionEnvironment(SettingsGroup):
+    """How the captioner runs."""
+
+    caption_env: str | None = Field(
+        default=None,
+        description="conda env name, venv folder or interpreter; default: .venv-caption if built",
+    )
+    caption_backend: Literal["palette"] = Field(
+        default="palette", description="what writes the sentence; palette needs no weights"
+    )
+    caption_model_path: str | None = Field(
+        default=None, description="vision-language model, a folder or a hub name (palette needs none)"
+    )
+    caption_timeout: float = Field(default=3600.0, gt=0, description="seconds after which a caption batch is given up")
+
+
+class Words(SettingsGroup):
+    """What the networks are told in words."""
+
+    use_text: bool = Field(
+        default=False, description="the main network follows the prompt as well, not the anchor picture alone"
+    )
+    n_prompt: str | None = Field(default=None, description="negative prompt; overrides the YAML's")
+    text_guidance_scale: float | None = Field(
+        default=None, ge=0, description="weight of the prompt with --use_text; overrides the YAML's (else 2.0)"
+    )
+
+
+class Prompts(Words):
+    """What is written into, and read from, the per-video prompt files."""
+
+    prompt_cache_dir: Path | None = Field(
+        default=None, description="folder of <name>.yaml; default <output_dir>/prompt_cache"
+    )
+    frame_strategy: Literal["middle", "multi_sample"] = Field(
+        default="middle", description="which frames the captioner sees"
+    )
+    num_sample_frames: int = Field(default=3, ge=1, description="frames for multi_sample")
+    caption_source: Literal["coarse", "original"] = Field(
+        default="coarse", description="caption the phase-1 result or the source"
+    )
+
+
+class RemovePrompts(Words):
+    """What the anchor and, with --use_text, the main network are told."""
+
+    prompt: str | None = Field(default=None, description="the background in words; overrides the YAML's")
+    prompt_yaml: Path | None = Field(
+        default=None, description="prompt file for all videos, or a folder with <name>.yaml for each"
+    )
+
+
+class PhaseControl(SettingsGroup):
+    """What is run again and what is left as it is."""
+
+    skip_phase1_if_exists: bool = Field(
+        default=False, description="keep any phase-1 result that is there, whoever made it"
+    )
+    skip_phase3_if_exists: bool = Field(
+        default=False, description="keep any final result that is there, whoever made it"
+    )
+    force_recaption: bool = Field(default=False, description="write all captions again, edited ones too (kept as .bak)")
+    force_refine: bool = Field(default=False, description="run phase 3 again even where it is cached")
+    strict: bool = Field(default=False, description="exit code 1 also when a video was skipped")
+
+
+class RemoveControl(SettingsGroup):
+    """What is run again and what is left as it is."""
+
+    force: bool = Field(default=False, description="run again even what is cached")
+    strict: bool = Field(default=False, description="exit code 1 also when a video was skipped")
+
+
+class Phase1Speed(SettingsGroup):
+    """A coarse pass at low resolution: it only feeds the captioner."""
+
+    phase1_downscale: bool = Field(default=False, description="run phase 1 at low resolution")
+    phase1_W: int = Field(default=432, gt=0, description="its width")  # noqa: N815
+    phase1_H: int = Field(default=240, gt=0, description="its height")  # noqa: N815
+
+
+class Processing(SettingsGroup):
+    """How frames and masks are read; part of every removal's cache key."""
+
+    video_length: int = Field(default=-1, description="frames to process, -1 = all")
+    height: int = Field(default=-1, description="processing height, -1 = the source's")
+    width: int = Field(default=-1, description="processing width, -1 = the source's")
+    max_img_size: int = Field(
+        default=1280, ge=64, description="a longer side is processed smaller, the hole scaled up again"
+    )
+    mask_dilation_iter: int = Field(
+        default=4, ge=0, le=100, description="pixels by which the mask grows (3x3, so many times)"
+    )
+    mask_threshold: int | None = Field(
+        default=None, ge=0, le=254, description="mask values above are object; default by format"
+    )
+    object_ids: tuple[int, ...] = Field(default=(), description="remove only these objects of the annotation, as 1,3")
+    feather: int | None = Field(
+        default=None,
+        ge=0,
+        le=64,
+        description="pixels over which the result fades into the source; default: as the engine does it",
+    )
+    seed: int = Field(default=42, ge=0, description="seed of everything random")
+
+    @model_validator(mode="after")
+    def _check_lengths(self) -> Self:
+        for name in ("video_length", "height", "width"):
+            value = getattr(self, name)
+            if value != -1 and value < 1:
+                raise ValueError(f"{name} is {value}; give a positive number, or -1 for the source's own")
+        return self
+
+
+class Products(SettingsGroup):
+    """Files made besides the result."""
+
+    save_comparison: bool = Field(default=False, description="also comparison_4in1.mp4: input, mask, prior, result")
+    comparison_fps: int = Field(default=24, gt=0, description="its frame rate")
+    lossless: bool = Field(default=False, description="also <engine>.mkv, a lossless copy of the final result (FFV1)")
+
+
+class Metrics(SettingsGroup):
+    """Accepted and kept; nothing is measured yet."""
+
+    gt_root: Path | None = Field(default=None, description="batch mode: folder of ground truth (no effect yet)")
+    no_metrics: bool = Field(default=False, description="measure nothing (no effect yet)")
+    skip_vfid: bool = Field(default=False, description="leave VFID out (no effect yet)")
+
+
+class Execution(SettingsGroup):
+    """How the run is carried out; never changes a result."""
+
+    max_workers: int | None = Field(
+        default=None, ge=1, description="videos at a time; default: what the engine suggests"
+    )
+    task_retries: int = Field(default=1, ge=0, description="times a failed video is tried again in its phase")

@@ -1,0 +1,144 @@
+"""Everything that one run of a flow needs to know, made of groups."""
+
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, model_validator
+
+from lib.settings.engines import ANCHORS_OF_ENGINE, Anchor, DiffuEraserOptions, Engine, PropainterPrior, RemoveAnchor
+from lib.settings.groups import (
+    CaptionEnvironment,
+    Execution,
+    InputOutput,
+    InputSource,
+    Metrics,
+    Phase1Speed,
+    PhaseControl,
+    Processing,
+    Products,
+    Prompts,
+    RemoveControl,
+    RemoveInputOutput,
+    RemovePrompts,
+    SettingsGroup,
+    Words,
+)
+
+
+class RunSettings(SettingsGroup):
+    """What all flows share. A flow narrows some of the groups (which the checker minds) and adds its own."""
+
+    input_output: InputSource
+    prompts: Words = Words()
+    engine: Engine = Engine()
+    diffueraser: DiffuEraserOptions = DiffuEraserOptions()
+    propainter: PropainterPrior = PropainterPrior()
+    processing: Processing = Processing()
+    anchor: Anchor = Anchor()
+    products: Products = Products()
+    metrics: Metrics = Metrics()
+    execution: Execution = Execution()
+
+    @model_validator(mode="after")
+    def _check_anchor(self) -> Self:
+        engine, method, anchors = self.engine.engine, self.anchor.anchor_method, ANCHORS_OF_ENGINE[self.engine.engine]
+        if method is not None and method not in anchors:
+            raise ValueError(
+                f"--anchor_method {method} does not go with --engine {engine}, which takes {' or '.join(anchors)}; "
+                "leave --anchor_method out or choose another --engine"
+            )
+        return self
+
+    @property
+    def output_dir(self) -> Path:
+        """The folder below which everything is written."""
+        raise NotImplementedError
+
+    @property
+    def strict(self) -> bool:
+        """Whether a skipped video is a failure."""
+        raise NotImplementedError
+
+    @property
+    def engine_anchor(self) -> Anchor | None:
+        """The anchor as asked for, or the one that suits the engine; None where there is to be none."""
+        method = self.anchor.anchor_method or ANCHORS_OF_ENGINE[self.engine.engine][0]
+        plain = {name: getattr(self.anchor, name) for name in Anchor.model_fields}
+        return Anchor(**{**plain, "anchor_method": method})
+
+    @property
+    def engine_prior(self) -> PropainterPrior | None:
+        """The prior's settings where the engine has a prior."""
+        return None if self.engine.engine == "propagation" else self.propainter
+
+    @property
+    def engine_options(self) -> DiffuEraserOptions | None:
+        """The options of DiffuEraser where that is the engine."""
+        return self.diffueraser if self.engine.engine == "diffueraser" else None
+
+    def with_absolute_paths(self) -> Self:
+        """The same settings, independent of the folder in which they are read (a worker has its own)."""
+        return type(self).model_validate(_absolute(self.model_dump()))
+
+
+class AutoRefineSettings(RunSettings):
+    """Everything one run of `flows/auto_refine.py` needs to know."""
+
+    input_output: InputOutput  # type: ignore[assignment]
+    caption_environment: CaptionEnvironment = CaptionEnvironment()
+    prompts: Prompts = Prompts()  # type: ignore[assignment]
+    phase_control: PhaseControl = PhaseControl()
+    phase1_speed: Phase1Speed = Phase1Speed()
+
+    @property
+    def output_dir(self) -> Path:
+        return self.input_output.output_dir
+
+    @property
+    def strict(self) -> bool:
+        return self.phase_control.strict
+
+    @property
+    def prompt_cache_dir(self) -> Path:
+        return self.prompts.prompt_cache_dir or self.output_dir / "prompt_cache"
+
+    @property
+    def phase1_processing(self) -> Processing:
+        """The settings of the coarse pass: as asked, or at the low size with --phase1_downscale."""
+        if not self.phase1_speed.phase1_downscale:
+            return self.processing
+        low = {"height": self.phase1_speed.phase1_H, "width": self.phase1_speed.phase1_W}
+        return self.processing.model_copy(update=low)
+
+
+class RemoveSettings(RunSettings):
+    """Everything one run of `flows/remove.py` needs to know."""
+
+    input_output: RemoveInputOutput  # type: ignore[assignment]
+    prompts: RemovePrompts = RemovePrompts()  # type: ignore[assignment]
+    control: RemoveControl = RemoveControl()
+    anchor: RemoveAnchor = RemoveAnchor()  # type: ignore[assignment]
+
+    @property
+    def output_dir(self) -> Path:
+        return self.input_output.save_path
+
+    @property
+    def strict(self) -> bool:
+        return self.control.strict
+
+    @property
+    def engine_anchor(self) -> Anchor | None:
+        return super().engine_anchor if self.anchor.use_anchor else None
+
+
+def _absolute(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _absolute(item) for name, item in value.items()}
+    return Path(value).expanduser().absolute() if isinstance(value, Path) else value
+
+
+def fields_by_name(settings: type[BaseModel]) -> dict[str, str]:
+    """Flag name -> name of the group that holds it, for flat config files."""
+    groups = {name: field.annotation for name, field in settings.model_fields.items()}
+    return {flag: name for name, group in groups.items() for flag in getattr(group, "model_fields", {})}
