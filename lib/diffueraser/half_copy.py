@@ -60,9 +60,10 @@ def _copy_net(files: NetFiles, folder: Path) -> None:
     except InputError as error:
         raise files.again(error) from error
     try:
-        files.check_tensors(source, reader.shapes, files.shapes())
+        expected = files.shapes()
+        files.check_tensors(source, reader.shapes, expected)
         with _appearing(folder / name) as file:
-            _write_halves(file, reader, [name for name in reader.shapes if plain_name(name) in files.shapes()])
+            _write_halves(file, reader, [name for name in reader.shapes if plain_name(name) in expected])
     except OverflowError as error:
         raise InputError(f"{source}: {error}; it cannot be halved") from error
     finally:
