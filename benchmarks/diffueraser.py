@@ -167,7 +167,6 @@ def flops(case: Case, eraser: Any) -> float:
 
     from lib.diffueraser.autoencoder import Autoencoder
     from lib.diffueraser.brushnet import BrushNet
-    from lib.diffueraser.checkpoints import _empty_vae
     from lib.diffueraser.denoise import Networks
     from lib.diffueraser.unet import MotionUNet
     from lib.diffueraser.windows import pre_inference_indices, window_lists
@@ -176,7 +175,7 @@ def flops(case: Case, eraser: Any) -> float:
     height, width = case.height // 8, case.width // 8
     with torch.device("meta"), torch.inference_mode():
         networks = Networks(BrushNet(eraser.models.brushnet.config), MotionUNet(eraser.models.unet.config))
-        vae = Autoencoder(_empty_vae(dict(eraser.models.vae.config)))
+        vae = Autoencoder(eraser.models.vae.config)
         sample, cond = torch.empty(rows * length, 4, height, width), torch.empty(rows * length, 5, height, width)
         text = torch.empty(rows, 77, eraser.models.unet.config.cross_attention_dim)
         with FlopCounterMode(display=False) as window:

@@ -1,103 +1,86 @@
-"""The blocks that both networks are made of: diffusers' modules as containers of parameters, with published names.
+"""The blocks that BrushNet and the motion UNet are made of, with published names; each network orders its own steps."""
 
-Their own forwards are never called: BrushNet and the motion UNet compute something else with the same weights.
-"""
-
-from typing import Any
-
-from diffusers.models.embeddings import TimestepEmbedding, Timesteps
-from diffusers.models.unets.unet_2d_blocks import (
-    CrossAttnDownBlock2D,
-    CrossAttnUpBlock2D,
-    DownBlock2D,
-    UNetMidBlock2DCrossAttn,
-    UpBlock2D,
-)
-from diffusers.models.unets.unet_motion_model import (
-    CrossAttnDownBlockMotion,
-    CrossAttnUpBlockMotion,
-    DownBlockMotion,
-    UNetMidBlockCrossAttnMotion,
-    UpBlockMotion,
-)
+import torch
 from torch import nn
 
 from lib.diffueraser.config import NetConfig
-
-Container = Any  # a module of diffusers; its parts go by their published names, which no type tells
+from lib.diffueraser.layers import Downsample, Modules, ResnetBlock, SpatialTransformer, Upsample
+from lib.diffueraser.motion import MotionModule
 
 RESNET_EPS = 1e-5
 MOTION_GROUPS_WITHOUT_ATTENTION = 32  # of the first up block's motion modules, whatever the config says
 
 
-def time_modules(config: NetConfig) -> tuple[Container, Container]:
-    """The sinusoids of a timestep, and the two layers that make the time embedding of them."""
-    channels = config.block_out_channels[0]
-    sinusoids = Timesteps(channels, flip_sin_to_cos=True, downscale_freq_shift=0)
-    return sinusoids, TimestepEmbedding(channels, config.time_channels)
+class Block(nn.Module):
+    """Layers of one level. Keys: resnets, attentions, motion_modules, downsamplers, upsamplers, as far as it has them.
+
+    resnets: (in, out) channels of each. The middle block has one attention and one motion module for two resnets.
+    """
+
+    def __init__(
+        self,
+        config: NetConfig,
+        resnets: list[tuple[int, int]],
+        *,
+        attends: bool,
+        motion: bool,
+        motion_groups: int | None = None,
+        parts: int | None = None,
+        resample: type[Downsample] | type[Upsample] | None = None,
+    ) -> None:
+        """parts: how many attentions and motion modules, one for each resnet unless given."""
+        super().__init__()
+        channels = resnets[0][1]
+        self.resnets: Modules = nn.ModuleList(
+            ResnetBlock(*sizes, config.norm_num_groups, RESNET_EPS, config.time_channels) for sizes in resnets
+        )
+        count = parts or len(resnets)
+        groups, text = config.norm_num_groups, config.cross_attention_dim
+        attentions = (SpatialTransformer(channels, config.heads, text, groups) for _ in range(count))
+        self.attentions: Modules = nn.ModuleList(attentions) if attends else None
+        motions = (
+            MotionModule(channels, config.motion_heads, motion_groups or groups, config.motion_max_seq_length)
+            for _ in range(count)
+        )
+        self.motion_modules: Modules = nn.ModuleList(motions if motion else ())
+        self.downsamplers: Modules = nn.ModuleList([Downsample(channels)]) if resample is Downsample else None
+        self.upsamplers: Modules = nn.ModuleList([Upsample(channels)]) if resample is Upsample else None
+
+    def layer(self, index: int, x: torch.Tensor, temb: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
+        """Layer `index`: its resnet, then its attention if it has one."""
+        x = self.resnets[index](x, temb)
+        return x if self.attentions is None else self.attentions[index](x, text)
 
 
-def down_blocks(config: NetConfig, *, motion: bool) -> Container:
+def down_blocks(config: NetConfig, *, motion: bool) -> nn.ModuleList:
     """From fine to coarse; all but the last attend to the text and halve the size."""
-    channels = config.block_out_channels
-    blocks: Container = nn.ModuleList()
-    for level, out_channels in enumerate(channels):
-        last = level == len(channels) - 1
-        sizes = {"in_channels": channels[max(level - 1, 0)], "out_channels": out_channels}
-        options: dict[str, Any] = _resnets(config, config.layers_per_block) | {"add_downsample": not last}
-        if last:
-            block: Container = DownBlockMotion if motion else DownBlock2D
-        else:
-            block = CrossAttnDownBlockMotion if motion else CrossAttnDownBlock2D
-            options |= _attention(config)
-        blocks.append(block(**sizes, **options, **(_motion(config) if motion else {})))
+    blocks, before = nn.ModuleList(), config.block_out_channels[0]
+    for level, channels in enumerate(config.block_out_channels):
+        inner = level < len(config.block_out_channels) - 1
+        resnets = [(before, channels)] + [(channels, channels)] * (config.layers_per_block - 1)
+        blocks.append(Block(config, resnets, attends=inner, motion=motion, resample=Downsample if inner else None))
+        before = channels
     return blocks
 
 
-def mid_block(config: NetConfig, *, motion: bool) -> Container:
+def mid_block(config: NetConfig, *, motion: bool) -> Block:
     """Two resnets around one attention at the coarsest level."""
-    options: dict[str, Any] = _resnets(config, 1) | _attention(config) | {"in_channels": config.block_out_channels[-1]}
-    return UNetMidBlockCrossAttnMotion(**options, **_motion(config)) if motion else UNetMidBlock2DCrossAttn(**options)
+    channels = config.block_out_channels[-1]
+    return Block(config, [(channels, channels)] * 2, attends=True, motion=motion, parts=1)
 
 
-def up_blocks(config: NetConfig, *, motion: bool) -> Container:
+def up_blocks(config: NetConfig, *, motion: bool) -> nn.ModuleList:
     """From coarse to fine; all but the first attend to the text, all but the last double the size."""
-    channels = config.block_out_channels[::-1]
-    blocks: Container = nn.ModuleList()
-    for level, out_channels in enumerate(channels):
-        last = level == len(channels) - 1
-        sizes = {
-            "in_channels": channels[min(level + 1, len(channels) - 1)],
-            "prev_output_channel": channels[max(level - 1, 0)],
-            "out_channels": out_channels,
-        }
-        options = _resnets(config, config.layers_per_block + 1) | {"add_upsample": not last}
-        if level == 0:
-            block: Container = UpBlockMotion if motion else UpBlock2D
-        else:
-            block = CrossAttnUpBlockMotion if motion else CrossAttnUpBlock2D
-            options |= _attention(config)
-        blocks.append(block(**sizes, **options, **(_motion(config) if motion else {})))
-    for module in blocks[0].motion_modules if motion else ():
-        module.norm.num_groups = MOTION_GROUPS_WITHOUT_ATTENTION
+    blocks, widths = nn.ModuleList(), config.block_out_channels[::-1]
+    before = widths[0]
+    for level, channels in enumerate(widths):
+        last = level == len(widths) - 1
+        skips = [channels] * config.layers_per_block + [widths[min(level + 1, len(widths) - 1)]]
+        inputs = [before] + [channels] * config.layers_per_block
+        resnets = [(width + skip, channels) for width, skip in zip(inputs, skips, strict=True)]
+        groups = MOTION_GROUPS_WITHOUT_ATTENTION if level == 0 else None
+        resample = None if last else Upsample
+        block = Block(config, resnets, attends=level > 0, motion=motion, motion_groups=groups, resample=resample)
+        blocks.append(block)
+        before = channels
     return blocks
-
-
-def _resnets(config: NetConfig, layers: int) -> dict[str, Any]:
-    return {
-        "num_layers": layers,
-        "temb_channels": config.time_channels,
-        "resnet_eps": RESNET_EPS,
-        "resnet_groups": config.norm_num_groups,
-    }
-
-
-def _attention(config: NetConfig) -> dict[str, Any]:
-    return {"num_attention_heads": config.heads, "cross_attention_dim": config.cross_attention_dim}
-
-
-def _motion(config: NetConfig) -> dict[str, Any]:
-    return {
-        "temporal_num_attention_heads": config.motion_heads,
-        "temporal_max_seq_length": config.motion_max_seq_length,
-    }

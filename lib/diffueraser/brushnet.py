@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from lib.diffueraser.blocks import Container, down_blocks, mid_block, time_modules, up_blocks
+from lib.diffueraser.blocks import down_blocks, mid_block, up_blocks
 from lib.diffueraser.config import NetConfig
-from lib.diffueraser.layers import embed_time, layer, pointwise, resnet, spatial_transformer, upsample
+from lib.diffueraser.layers import Modules, TimeEmbedding, pointwise
 from lib.diffueraser.ops import picture, tokens
 
 INPUT_CHANNELS = 4 + 4 + 1
@@ -34,13 +34,15 @@ class BrushNet(nn.Module):
         self.config = config
         channels = config.block_out_channels
         self.conv_in_condition = nn.Conv2d(INPUT_CHANNELS, channels[0], 3, padding=1)
-        self.time_proj, self.time_embedding = time_modules(config)
-        self.down_blocks: Container = down_blocks(config, motion=False)
-        self.mid_block: Container = mid_block(config, motion=False)
-        self.up_blocks: Container = up_blocks(config, motion=False)
-        self.brushnet_down_blocks = _zero_convs([channels[0], *_map_channels(channels, config.layers_per_block)])
+        self.time_embedding = TimeEmbedding(channels[0], config.time_channels)
+        self.down_blocks: Modules = down_blocks(config, motion=False)
+        self.mid_block = mid_block(config, motion=False)
+        self.up_blocks: Modules = up_blocks(config, motion=False)
+        self.brushnet_down_blocks: Modules = _zero_convs(
+            [channels[0], *_map_channels(channels, config.layers_per_block)]
+        )
         self.brushnet_mid_block = nn.Conv2d(channels[-1], channels[-1], 1)
-        self.brushnet_up_blocks = _zero_convs(_map_channels(channels[::-1], config.layers_per_block + 1))
+        self.brushnet_up_blocks: Modules = _zero_convs(_map_channels(channels[::-1], config.layers_per_block + 1))
 
     def forward(
         self,
@@ -59,11 +61,10 @@ class BrushNet(nn.Module):
             cond: (n, 5, h, w): the masked frame's latent, and the mask (1 = known, 0 = hole).
             scale: factor of all residuals.
         """
-        temb = embed_time(self.time_proj, self.time_embedding, timestep, sample)
+        temb = self.time_embedding(timestep)
         joined = torch.cat([sample, cond], dim=1).contiguous(memory_format=torch.channels_last)
         down = self._down(self.conv_in_condition(joined), temb, text)
-        x = resnet(self.mid_block.resnets[0], down[-1], temb)
-        x = resnet(self.mid_block.resnets[1], spatial_transformer(self.mid_block.attentions[0], x, text), temb)
+        x = self.mid_block.resnets[1](self.mid_block.layer(0, down[-1], temb, text), temb)
         up = self._up(x, list(down), temb, text)
         return Residuals(
             tuple(_leave(conv, y, scale) for conv, y in zip(self.brushnet_down_blocks, down, strict=True)),
@@ -75,10 +76,10 @@ class BrushNet(nn.Module):
         maps = [x]
         for block in self.down_blocks:
             for index in range(len(block.resnets)):
-                x = layer(block, index, x, temb, text)
+                x = block.layer(index, x, temb, text)
                 maps.append(x)
             if block.downsamplers is not None:
-                x = block.downsamplers[0].conv(x)
+                x = block.downsamplers[0](x)
                 maps.append(x)
         return maps
 
@@ -88,10 +89,10 @@ class BrushNet(nn.Module):
         maps = []
         for block in self.up_blocks:
             for index in range(len(block.resnets)):
-                x = layer(block, index, torch.cat([x, skips.pop()], dim=1), temb, text)
+                x = block.layer(index, torch.cat([x, skips.pop()], dim=1), temb, text)
                 maps.append(x)
             if block.upsamplers is not None:
-                x = upsample(block.upsamplers[0], x, (skips[-1].shape[2], skips[-1].shape[3]))
+                x = block.upsamplers[0](x, (skips[-1].shape[2], skips[-1].shape[3]))
                 maps.append(x)
         return maps
 
@@ -102,7 +103,7 @@ def _map_channels(channels: tuple[int, ...], layers: int) -> list[int]:
     return [width for block in counts for width in block][:-1]  # the last block does not change the size
 
 
-def _zero_convs(channels: list[int]) -> Container:
+def _zero_convs(channels: list[int]) -> nn.ModuleList:
     return nn.ModuleList(nn.Conv2d(width, width, 1) for width in channels)
 
 

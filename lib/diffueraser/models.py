@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-
+from lib.diffueraser.autoencoder import Autoencoder
 from lib.diffueraser.brushnet import BrushNet
 from lib.diffueraser.unet import MotionUNet
 
@@ -14,4 +13,4 @@ class EraserModels:
 
     brushnet: BrushNet
     unet: MotionUNet
-    vae: AutoencoderKL
+    vae: Autoencoder

@@ -12,7 +12,7 @@ from torch import nn
 from lib.compute.graphs import CudaGraphs
 from lib.compute.steps import run_directly
 from lib.compute.stopwatch import Stopwatch
-from lib.diffueraser.autoencoder import CELL, Autoencoder
+from lib.diffueraser.autoencoder import CELL
 from lib.diffueraser.coding import Advance, ClipCoder
 from lib.diffueraser.denoise import AnchorLatents, Denoiser
 from lib.diffueraser.draws import Draws, PosteriorPurpose
@@ -79,7 +79,6 @@ class DiffuEraser:
         if self.device.type == "cuda":
             for network in (models.brushnet, models.unet, models.vae):
                 _lay_out_for_cuda(network)
-        self.vae = Autoencoder(models.vae)
         self._offload = settings.offload and self.device.type == "cuda"
         self._graphs = CudaGraphs() if self.device.type == "cuda" and not self._offload else None
         self._graphs_shape: tuple[int, ...] = ()
@@ -151,7 +150,7 @@ class _Run:
         self._settings, self._device = eraser.settings, eraser.device
         self._text = _on_device(text, eraser.device, eraser.dtype)
         count, height, width = clip.frames.shape[:3]
-        self._coder = ClipCoder(eraser.vae, eraser.settings, draws, (height, width), eraser.device, eraser.dtype)
+        self._coder = ClipCoder(eraser.models.vae, eraser.settings, draws, (height, width), eraser.device, eraser.dtype)
         self._length = min(eraser.settings.nframes, count)
         self._windows = window_lists(count, self._length)
         self._sampled = pre_inference_indices(count, self._length)

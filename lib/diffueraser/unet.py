@@ -9,11 +9,10 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import nn
 
-from lib.diffueraser.blocks import RESNET_EPS, Container, down_blocks, mid_block, time_modules, up_blocks
+from lib.diffueraser.blocks import RESNET_EPS, down_blocks, mid_block, up_blocks
 from lib.diffueraser.brushnet import Residuals
 from lib.diffueraser.config import NetConfig
-from lib.diffueraser.layers import embed_time, layer, resnet, spatial_transformer, upsample
-from lib.diffueraser.motion import mix_frames
+from lib.diffueraser.layers import Modules, TimeEmbedding
 from lib.diffueraser.ops import group_norm
 
 Adds = Sequence[torch.Tensor]  # what BrushNet adds, in order; empty: nothing is added
@@ -28,10 +27,10 @@ class MotionUNet(nn.Module):
         self.config = config
         channels = config.block_out_channels
         self.conv_in = nn.Conv2d(LATENT_CHANNELS, channels[0], 3, padding=1)
-        self.time_proj, self.time_embedding = time_modules(config)
-        self.down_blocks: Container = down_blocks(config, motion=True)
-        self.mid_block: Container = mid_block(config, motion=True)
-        self.up_blocks: Container = up_blocks(config, motion=True)
+        self.time_embedding = TimeEmbedding(channels[0], config.time_channels)
+        self.down_blocks: Modules = down_blocks(config, motion=True)
+        self.mid_block = mid_block(config, motion=True)
+        self.up_blocks: Modules = up_blocks(config, motion=True)
         self.conv_norm_out = nn.GroupNorm(config.norm_num_groups, channels[0], eps=RESNET_EPS)
         self.conv_out = nn.Conv2d(channels[0], LATENT_CHANNELS, 3, padding=1)
 
@@ -54,7 +53,7 @@ class MotionUNet(nn.Module):
         Raises:
             ValueError: T is more than the motion modules have positions for.
         """
-        temb = embed_time(self.time_proj, self.time_embedding, timestep, sample)
+        temb = self.time_embedding(timestep)
         x = self.conv_in(sample.contiguous(memory_format=torch.channels_last))
         skips = [x]  # before the first residual
         adds = residuals.down if residuals else ()
@@ -76,11 +75,11 @@ class MotionUNet(nn.Module):
         block, following = self.down_blocks[level], iter(adds)
         skips = []
         for index, motion in enumerate(block.motion_modules):
-            x = _add(layer(block, index, x, temb, text), following)
-            x = mix_frames(motion, x, num_frames)
+            x = _add(block.layer(index, x, temb, text), following)
+            x = motion(x, num_frames)
             skips.append(x)
         if block.downsamplers is not None:
-            x = _add(block.downsamplers[0].conv(x), following)
+            x = _add(block.downsamplers[0](x), following)
             skips.append(x)
         return x, tuple(skips)
 
@@ -88,10 +87,9 @@ class MotionUNet(nn.Module):
         self, x: torch.Tensor, temb: torch.Tensor, text: torch.Tensor, num_frames: int, adds: Adds
     ) -> torch.Tensor:
         """The middle block; its second resnet runs twice."""
-        first, second = self.mid_block.resnets
-        x = spatial_transformer(self.mid_block.attentions[0], resnet(first, x, temb), text)
-        x = _add(resnet(second, x, temb), iter(adds))
-        return resnet(second, mix_frames(self.mid_block.motion_modules[0], x, num_frames), temb)
+        second, motion = self.mid_block.resnets[1], self.mid_block.motion_modules[0]
+        x = _add(second(self.mid_block.layer(0, x, temb, text), temb), iter(adds))
+        return second(motion(x, num_frames), temb)
 
     def run_up(
         self,
@@ -108,10 +106,10 @@ class MotionUNet(nn.Module):
         block, following = self.up_blocks[level], iter(adds)
         waiting = list(skips)
         for index, motion in enumerate(block.motion_modules):
-            x = _add(layer(block, index, torch.cat([x, waiting.pop()], dim=1), temb, text), following)
-            x = mix_frames(motion, x, num_frames)
+            x = _add(block.layer(index, torch.cat([x, waiting.pop()], dim=1), temb, text), following)
+            x = motion(x, num_frames)
         if block.upsamplers is not None:
-            x = _add(upsample(block.upsamplers[0], x, size), following)
+            x = _add(block.upsamplers[0](x, size), following)
         return x
 
     def _run_all_up(
