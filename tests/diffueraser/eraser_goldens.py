@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from diffusers import AutoencoderKL
 from hashed_weights import fill, normal
 
+from lib.diffueraser.autoencoder import Autoencoder, AutoencoderConfig
 from lib.diffueraser.brushnet import BrushNet
 from lib.diffueraser.config import NetConfig
 from lib.diffueraser.unet import MotionUNet
@@ -131,8 +131,8 @@ def motion_unet(config: NetConfig, seed: int) -> MotionUNet:
     return fill(MotionUNet(config), seed)
 
 
-def autoencoder(config: dict[str, Any], seed: int) -> AutoencoderKL:
-    return fill(AutoencoderKL(**config), seed)
+def autoencoder(config: dict[str, Any], seed: int) -> Autoencoder:
+    return fill(Autoencoder(AutoencoderConfig.from_published(config)), seed)
 
 
 def _kind(path: Path) -> str:
