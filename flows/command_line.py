@@ -5,17 +5,18 @@ Nothing here imports prefect: the launcher must be able to start a server before
 
 import dataclasses
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, TypeVar, cast, overload
 
 import tyro
 import yaml
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, create_model
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from lib.errors import InputError
-from lib.settings import AutoRefineSettings, fields_by_name
+from lib.settings import AutoRefineSettings, RemoveSettings, RunSettings, fields_by_name
 
 EXIT_USAGE = 2
 
@@ -30,10 +31,24 @@ class RunOptions(BaseModel):
     keep_ui: bool = Field(default=False, description="serve Prefect's UI, also after the run, until Ctrl-C")
 
 
-class CommandLine(AutoRefineSettings):
-    """Everything that can be said on the command line."""
+Settings = TypeVar("Settings", bound=RunSettings)
+_DESCRIPTIONS: dict[type[RunSettings], tuple[str, str]] = {
+    AutoRefineSettings: (
+        "auto_refine.py",
+        "Remove objects from videos: coarse removal, a caption of the background, refined removal.",
+    ),
+    RemoveSettings: (
+        "remove.py",
+        "Remove objects from videos in one pass: --use_anchor fills one frame first, as the prompt says, and lets the "
+        "others follow it; --use_text lets the main network follow the prompt.",
+    ),
+}
 
-    run: RunOptions = RunOptions()
+
+@lru_cache
+def command_line(settings: type[RunSettings]) -> type[RunSettings]:
+    """Everything that can be said on the command line: the settings and how this call behaves."""
+    return create_model("CommandLine", __base__=settings, run=(RunOptions, RunOptions()))
 
 
 _registry = ConstructorRegistry()
@@ -55,30 +70,39 @@ def _comma_separated(type_info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[A
     )
 
 
-def parse(argv: Sequence[str]) -> tuple[AutoRefineSettings, RunOptions]:
+@overload
+def parse(argv: Sequence[str]) -> tuple[AutoRefineSettings, RunOptions]: ...
+@overload
+def parse(argv: Sequence[str], wanted: type[Settings]) -> tuple[Settings, RunOptions]: ...
+def parse(argv: Sequence[str], wanted: type[RunSettings] = AutoRefineSettings) -> tuple[RunSettings, RunOptions]:
     """Settings from flags and, below them, from the file of `--config`; paths made absolute.
+
+    Args:
+        wanted: the settings of which flow.
 
     Raises:
         InputError: the config file or a value is unusable.
         SystemExit: `--help`, or flags that do not exist (code 2).
     """
-    config = _config_path(argv)
-    flags = _flags(_read_config(config) if config else {})
+    config, model = _config_path(argv), command_line(wanted)
+    flags = _flags(model, _read_config(config, fields_by_name(model)) if config else {})
+    prog, description = _DESCRIPTIONS[wanted]
     with _registry:
         line = tyro.cli(
             flags,
-            prog="auto_refine.py",
-            description="Remove objects from videos: coarse removal, a caption of the background, refined removal.",
+            prog=prog,
+            description=description,
             args=list(argv),
             config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff, tyro.conf.DisallowNone),
             use_underscores=True,
         )
     try:
-        checked = CommandLine.model_validate(dataclasses.asdict(line))
-        settings = AutoRefineSettings.model_validate(checked.model_dump(exclude={"run"}))
+        said = dataclasses.asdict(line)
+        options = RunOptions.model_validate(said.pop("run"))
+        settings = wanted.model_validate(said)
     except ValidationError as error:
-        raise InputError(_explain(error)) from None
-    return settings.with_absolute_paths(), checked.run
+        raise InputError(_explain(error, fields_by_name(model))) from None
+    return settings.with_absolute_paths(), options
 
 
 def _config_path(argv: Sequence[str]) -> Path | None:
@@ -91,7 +115,7 @@ def _config_path(argv: Sequence[str]) -> Path | None:
     return None
 
 
-def _read_config(path: Path) -> dict[str, Any]:
+def _read_config(path: Path, known: Mapping[str, str]) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -100,7 +124,6 @@ def _read_config(path: Path) -> dict[str, Any]:
         ) from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: found a {type(content).__name__}; expected flags by name, like 'video_root: …'")
-    known = fields_by_name(CommandLine)
     if unknown := sorted(str(name) for name in content if str(name).replace("-", "_") not in known):
         raise InputError(f"{path}: unknown names {', '.join(unknown)}; known are {', '.join(sorted(known))}")
     return {str(name).replace("-", "_"): _listed(value) for name, value in content.items()}
@@ -110,13 +133,13 @@ def _listed(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _flags(config: dict[str, Any]) -> type[Any]:
+def _flags(line: type[BaseModel], config: dict[str, Any]) -> type[Any]:
     """The settings as plain dataclasses, a group each, with the config file's values as defaults.
 
     Plain, so that values are checked once, by the models, whose complaints we can word.
     """
     groups = []
-    for name, info in CommandLine.model_fields.items():
+    for name, info in line.model_fields.items():
         model: type[BaseModel] = cast(type[BaseModel], info.annotation)
         group = dataclasses.make_dataclass(model.__name__, _group_flags(model, config), kw_only=True)
         group.__doc__ = model.__doc__
@@ -143,16 +166,15 @@ def _checked(model: type[BaseModel], given: dict[str, Any]) -> dict[str, Any]:
     try:
         group = model.model_validate({**dict.fromkeys(required, "."), **given})
     except ValidationError as error:
-        raise InputError(_explain(error)) from None
+        raise InputError(_explain(error, model.model_fields)) from None
     return {name: getattr(group, name) for name in given}
 
 
-def _explain(error: ValidationError) -> str:
+def _explain(error: ValidationError, known: Container[str]) -> str:
     """Pydantic's findings in one line each, by flag."""
-    known = fields_by_name(CommandLine)
     lines = []
     for found in error.errors(include_url=False):
-        flag = next((f"--{part}: " for part in found["loc"] if part in known), "")
+        flag = next((f"--{part}: " for part in found["loc"] if str(part) in known), "")
         value = "" if isinstance(found["input"], dict) else f" (found {found['input']!r})"
         lines.append(f"{flag}{found['msg'].removeprefix('Value error, ')}{value}")
     return "\n".join(lines)

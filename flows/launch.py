@@ -1,53 +1,81 @@
-"""What happens when `flows/auto_refine.py` is called: parse, plan or run, answer with an exit code.
+"""What happens when a script of `flows/` is called: parse, plan or run, answer with an exit code.
 
 Imports prefect only in the process that runs the flow.
 """
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from deployments import CAPTION_POOL
-from flows.batch import Batch, check_readiness, find_videos
+from flows.batch import Batch, check_readiness
 from flows.command_line import RunOptions, complain, parse
+from flows.inputs import find_videos
+from flows.remove_batch import RemoveBatch
 from lib.errors import InputError
 from lib.runtime.launcher import api_configured, is_flow_process, run_embedded, wait_for_stack
-from lib.settings import AutoRefineSettings
+from lib.settings import AutoRefineSettings, RemoveSettings, RunSettings
 
-SCRIPT = Path(__file__).with_name("auto_refine.py")
 EXIT_OK = 0
 EXIT_VIDEOS_FAILED = 1
 EXIT_INTERRUPTED = 130
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@dataclass(frozen=True)
+class Program:
+    """A script and what it runs."""
+
+    name: str  # of its module in flows/, and of the flow in it
+    settings: type[RunSettings]
+    check: Callable[[Any], object]  # raises InputError if the settings cannot work
+    pools: tuple[str, ...]  # that its flow hands work to
+
+    @property
+    def script(self) -> Path:
+        return Path(__file__).with_name(f"{self.name}.py")
+
+    @property
+    def flow(self) -> Any:
+        return getattr(import_module(f"flows.{self.name}"), self.name)
+
+
+AUTO_REFINE = Program(
+    "auto_refine", AutoRefineSettings, lambda settings: check_readiness(Batch(settings)), (CAPTION_POOL,)
+)
+REMOVE = Program("remove", RemoveSettings, lambda settings: RemoveBatch(settings).check(), ())
+
+
+def main(argv: Sequence[str] | None = None, program: Program = AUTO_REFINE) -> int:
     """Exit code: 0 all well, 1 a video failed, 2 bad usage or input, 3 no server, 130 Ctrl-C, 143 SIGTERM."""
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        settings, options = parse(words)
-        return _act(settings, options, words)
+        settings, options = parse(words, program.settings)
+        return _act(program, settings, options, words)
     except InputError as error:
         return complain(error)
 
 
-def _act(settings: AutoRefineSettings, options: RunOptions, words: list[str]) -> int:
+def _act(program: Program, settings: RunSettings, options: RunOptions, words: list[str]) -> int:
     if options.plan:
         from flows.plan import make_plan, plan_text
 
         print(plan_text(make_plan(settings)))
         return EXIT_OK
     if is_flow_process():
-        return _run_flow(settings)
+        return _run_flow(program, settings)
     find_videos(settings)
-    check_readiness(Batch(settings))
+    program.check(settings)
     if api_configured():
-        return _run_flow(settings)
+        return _run_flow(program, settings)
     check_output_dir(settings.output_dir)
     return run_embedded(
         settings.output_dir / ".prefect",
-        [str(SCRIPT), *words],
-        pools=(CAPTION_POOL,),
+        [str(program.script), *words],
+        pools=program.pools,
         keep_ui=options.keep_ui,
         early_flow=True,
     )
@@ -59,20 +87,19 @@ def check_output_dir(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(
-            f"{path}: cannot be the output directory ({error.strerror}); give another --output_dir"
+            f"{path}: cannot be the output directory ({error.strerror}); give another --output_dir or --save_path"
         ) from None
     if not os.access(path, os.W_OK):
-        raise InputError(f"{path}: not writable; give another --output_dir")
+        raise InputError(f"{path}: not writable; give another --output_dir or --save_path")
 
 
-def _run_flow(settings: AutoRefineSettings) -> int:
+def _run_flow(program: Program, settings: RunSettings) -> int:
     # The flow prints what a person wants to know, failures included; Prefect's own lines are in the UI.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
-    from flows.auto_refine import auto_refine
-
+    flow = program.flow
     wait_for_stack()
     try:
-        state = auto_refine(settings, return_state=True)
+        state = flow(settings, return_state=True)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED

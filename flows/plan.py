@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from flows.batch import Batch, Fingerprints, adopted_key, check_readiness, find_videos, fingerprint_inputs
+from flows.batch import Batch, check_readiness
+from flows.inputs import Fingerprints, adopted_key, find_videos, fingerprint_inputs
+from flows.remove_batch import RemoveBatch
 from lib.errors import InputError
-from lib.settings import AutoRefineSettings
+from lib.settings import AutoRefineSettings, RemoveSettings, RunSettings
 from lib.video.datasets import Video
-from tasks.jobs import CaptionJob, CoarseJob, Job, RefineJob
+from tasks.jobs import CaptionJob, CoarseJob, Job, RefineJob, RemoveJob
 from tasks.record_store import find_record
 
 PlanState = Literal["cached", "to do", "blocked"]
@@ -24,14 +26,15 @@ class Step:
     uncertain: bool = False
 
 
-def make_plan(settings: AutoRefineSettings) -> list[Step]:
+def make_plan(settings: RunSettings) -> list[Step]:
     """The steps of the next run with these settings, videos in order, phases in order.
+
+    A prior is no step of its own: it is made where coarse or refine need it and it is not there.
 
     Raises:
         InputError: the run could not even start.
     """
-    planner = _Planner(settings)
-    check_readiness(planner.batch)
+    planner = _planner(settings)
     scan = find_videos(settings)
     fingerprints = fingerprint_inputs(scan.videos)
     steps = [Step(item.name, "scan", "blocked", item.reason) for item in scan.unmatched]
@@ -43,6 +46,14 @@ def make_plan(settings: AutoRefineSettings) -> list[Step]:
             else planner.steps(video, found)
         )
     return sorted(steps, key=lambda step: step.video)
+
+
+def _planner(settings: RunSettings) -> "_Planner | _RemovePlanner":
+    if isinstance(settings, AutoRefineSettings):
+        return _Planner(settings)
+    if isinstance(settings, RemoveSettings):
+        return _RemovePlanner(settings)
+    raise TypeError(f"{type(settings).__name__} has no plan")
 
 
 def plan_text(steps: list[Step]) -> str:
@@ -57,6 +68,7 @@ class _Planner:
     def __init__(self, settings: AutoRefineSettings) -> None:
         self.settings = settings
         self.batch = Batch(settings)
+        check_readiness(self.batch)
 
     def steps(self, video: Video, fingerprints: Fingerprints) -> list[Step]:
         control = self.settings.phase_control
@@ -110,7 +122,25 @@ class _Planner:
         if refine is None or refine_step.state == "blocked":
             state: PlanState = "blocked" if refine_step.state == "blocked" else "to do"
             return Step(coarse.video.name, "comparison", state, "waits for the refined video", refine_step.uncertain)
-        return _looked_up(self.batch.comparison(coarse, coarse_key, refine, refine_key))
+        return _looked_up(self.batch.comparison_of_phases(coarse, coarse_key, refine, refine_key))
+
+
+class _RemovePlanner:
+    def __init__(self, settings: RemoveSettings) -> None:
+        self.settings = settings
+        self.batch = RemoveBatch(settings)
+        self.batch.check()
+
+    def steps(self, video: Video, fingerprints: Fingerprints) -> list[Step]:
+        try:
+            job = self.batch.remove(video, fingerprints)
+        except InputError as error:
+            return [Step(video.name, RemoveJob.phase, "blocked", str(error))]
+        forced = Step(video.name, job.phase, "to do", "--force") if self.settings.control.force else None
+        steps = [forced or _looked_up(job)]
+        if self.settings.products.save_comparison:
+            steps.append(_looked_up(self.batch.comparison(job, job.cache_key)))
+        return steps
 
 
 def _looked_up(job: Job) -> Step:

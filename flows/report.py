@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from lib.provenance import software_versions, write_json
 from lib.records import Status
-from lib.settings import AutoRefineSettings
+from lib.settings import AutoRefineSettings, RemoveSettings
 
 SUMMARY_FILE = "summary.json"
 
@@ -51,7 +51,7 @@ class Summary(BaseModel):
     flow_run: str
     counts: dict[str, int]
     videos: tuple[VideoSummary, ...]
-    settings: AutoRefineSettings
+    settings: AutoRefineSettings | RemoveSettings
     versions: dict[str, str]
 
     def names(self, status: Status) -> list[str]:
@@ -76,7 +76,9 @@ def summarise_video(name: str, phases: Sequence[PhaseSummary], prompt: str = "")
     )
 
 
-def summarise(videos: Iterable[VideoSummary], settings: AutoRefineSettings, seconds: float, flow_run: str) -> Summary:
+def summarise(
+    videos: Iterable[VideoSummary], settings: AutoRefineSettings | RemoveSettings, seconds: float, flow_run: str
+) -> Summary:
     rows = tuple(sorted(videos, key=lambda video: video.name))
     counts = {status: sum(row.status == status for row in rows) for status in ("done", "cached", "failed", "skipped")}
     return Summary(

@@ -51,6 +51,11 @@ class RunProgress:
             self._prompts[video] = str(record.facts["prompt"])
         self._show(video, summary)
 
+    def warn(self, text: str) -> None:
+        """Say something that holds for the whole run."""
+        tqdm.write(f"warning: {text}")
+        self._logger.warning("%s", text)
+
     def videos(self) -> list[VideoSummary]:
         return [summarise_video(name, phases, self._prompts.get(name, "")) for name, phases in self._phases.items()]
 

@@ -5,6 +5,7 @@ Two processes that want the same key wait for each other on a file lock, which t
 
 import asyncio
 import time
+from contextvars import copy_context
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,7 +15,7 @@ from prefect.cache_policies import CachePolicy
 from prefect.context import TaskRunContext
 from prefect.locking.protocol import LockManager
 from prefect.logging import get_run_logger
-from prefect.transactions import IsolationLevel
+from prefect.transactions import BaseTransaction, IsolationLevel
 
 from lib.errors import InputError
 from lib.runtime.file_lock import LockedFile, try_lock
@@ -22,6 +23,7 @@ from tasks.jobs import Job
 from tasks.record_store import find_record, results_dir
 
 AnyTask = TypeVar("AnyTask", bound=Task[..., Any])
+_Result = TypeVar("_Result")
 _POLL_SECONDS = 0.1
 
 
@@ -60,6 +62,16 @@ def bind(task: AnyTask, output_dir: Path, *, refresh: bool = False) -> AnyTask:
         isolation_level=IsolationLevel.SERIALIZABLE, lock_manager=FileLockManager(results / "locks")
     )
     return task.with_options(cache_policy=policy, result_storage=results, refresh_cache=refresh)  # type: ignore[return-value]
+
+
+def run_nested(task: Task[..., _Result], *args: Any) -> _Result:
+    """Run a bound task inside another one, with a record and a lock that end with it.
+
+    As a child of the caller's transaction its record would wait for the caller's end, and be lost with it.
+    """
+    context = copy_context()
+    context.run(BaseTransaction.__var__.set, None)  # type: ignore[arg-type]
+    return context.run(task, *args)
 
 
 def worth_retrying(_task: Any, _run: Any, state: Any) -> bool:

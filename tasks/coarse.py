@@ -5,7 +5,6 @@ from prefect import task
 from lib.records import PhaseRecord
 from tasks.caching import worth_retrying
 from tasks.jobs import CoarseJob
-from tasks.progress import Progress
 from tasks.removal import run_removal
 
 
@@ -19,4 +18,4 @@ from tasks.removal import run_removal
 )
 def coarse(job: CoarseJob) -> PhaseRecord:
     """Write `phase1/<name>/<engine>.mp4`."""
-    return run_removal(job, Progress(f"coarse {job.video.name}"))
+    return run_removal(job)

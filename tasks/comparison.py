@@ -1,7 +1,7 @@
-"""The 2x2 comparison video of a result: Input | Mask over phase 1 | result."""
+"""The 2x2 comparison video of a result: Input | Mask over prior (or phase 1) | result."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 
 import numpy as np
@@ -10,7 +10,7 @@ from prefect import task
 from lib.errors import InputError
 from lib.records import PhaseRecord, artifacts_of
 from lib.video.clip import frame_names, iter_frames, probe_clip
-from lib.video.comparison import comparison_frames, mask_overlay
+from lib.video.comparison import comparison_frames, gray_hole, mask_overlay
 from lib.video.masks import dilate, read_masks
 from lib.video.writer import write_clip
 from tasks.caching import worth_retrying
@@ -25,12 +25,12 @@ from tasks.jobs import ComparisonJob
     retry_condition_fn=worth_retrying,
 )
 def comparison(job: ComparisonJob) -> PhaseRecord:
-    """Write `final/<name>/comparison_4in1.mp4`."""
+    """Write `comparison_4in1.mp4` beside the result."""
     start = time.monotonic()
     panels = [
         ("Input", _source_frames(job)),
-        ("Mask", _masked_frames(job)),
-        ("Phase 1", iter_frames(job.coarse_path)),
+        ("Mask", _masked_frames(job, mask_overlay)),
+        (job.third_title, iter_frames(job.third_path) if job.third_path else _masked_frames(job, gray_hole)),
         (job.engine_title, iter_frames(job.refined_path)),
     ]
     notes = write_clip(job.path, comparison_frames(panels), Fraction(job.fps))
@@ -48,10 +48,12 @@ def _source_frames(job: ComparisonJob) -> Iterator[np.ndarray]:
     return iter_frames(job.video.video_path, job.processing.video_length)
 
 
-def _masked_frames(job: ComparisonJob) -> Iterator[np.ndarray]:
+def _masked_frames(job: ComparisonJob, draw: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Iterator[np.ndarray]:
     count = probe_clip(job.refined_path).frame_count
     if count is None:
-        raise InputError(f"{job.refined_path}: does not say how many frames it has; run phase 3 again (--force_refine)")
+        raise InputError(
+            f"{job.refined_path}: does not say how many frames it has; make it again (--force_refine, --force)"
+        )
     first = next(_source_frames(job))
     track = read_masks(
         job.video.mask_path,
@@ -63,4 +65,4 @@ def _masked_frames(job: ComparisonJob) -> Iterator[np.ndarray]:
     )
     masks = dilate(track.masks, job.processing.mask_dilation_iter)
     for frame, mask in zip(_source_frames(job), masks, strict=False):
-        yield mask_overlay(frame, mask)
+        yield draw(frame, mask)

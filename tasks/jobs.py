@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict
 
 from lib.records import canonical_hash
-from lib.settings import Anchor, Engine, Processing, PropainterPrior
+from lib.settings import Anchor, DiffuEraserOptions, Engine, Processing, PropainterPrior
 from lib.video.datasets import Video
 
 
@@ -32,19 +32,25 @@ class Job(BaseModel):
 
 
 class RemovalJob(Job):
-    """What the two removal phases share."""
+    """What all removals share."""
 
-    code_version: ClassVar[str] = "1"
+    code_version: ClassVar[str] = "2"
 
     video_fingerprint: str
     mask_fingerprint: str
     engine: Engine
     prior: PropainterPrior | None  # where the engine has one
-    engine_fingerprint: dict[str, str]  # stands for `engine` and `prior` in the key: content, not paths
+    options: DiffuEraserOptions | None  # where the engine is DiffuEraser
+    engine_fingerprint: dict[str, str]  # stands for the three above in the key: content, not paths
     processing: Processing
 
     def identity(self) -> dict[str, Any]:
-        return self.model_dump(mode="json", exclude={"video", "output_dir", "engine", "prior"})
+        return self.model_dump(mode="json", exclude={"video", "output_dir", "engine", "prior", "options"})
+
+    @property
+    def folder(self) -> Path:
+        """Where its files go."""
+        raise NotImplementedError
 
 
 class CoarseJob(RemovalJob):
@@ -57,21 +63,60 @@ class CoarseJob(RemovalJob):
         return self.output_dir / "phase1" / self.video.name
 
 
-class RefineJob(RemovalJob):
+class GuidedJob(RemovalJob):
+    """A removal with an anchor, a prompt, both or neither. What has no effect is left empty, so that no key has it."""
+
+    anchor: Anchor | None
+    anchor_fingerprint: dict[str, str]  # stands for the anchor's method, model and steps in the key
+    prompt: str  # for the anchor and, with `use_text`, for the main network
+    n_prompt: str
+    use_text: bool
+    text_guidance_scale: float  # of the main network
+    lossless: bool = False
+
+    def identity(self) -> dict[str, Any]:
+        content = super().identity()
+        return {**content, "anchor": self.anchor.anchor_frame_idx if self.anchor else None}
+
+
+class RefineJob(GuidedJob):
     """Phase 3: the prompt drives the anchor."""
 
     phase: ClassVar[str] = "refine"
 
-    anchor: Anchor
-    anchor_fingerprint: dict[str, str]
-    prompt: str
-    n_prompt: str
-    text_guidance_scale: float
-    lossless: bool = False
-
     @property
     def folder(self) -> Path:
         return self.output_dir / "final" / self.video.name
+
+
+class RemoveJob(GuidedJob):
+    """One pass of object removal on its own, in one of the four modes."""
+
+    phase: ClassVar[str] = "remove"
+
+    @property
+    def folder(self) -> Path:
+        return self.output_dir / self.video.name
+
+
+class PriorJob(Job):
+    """The prior of a removal: it knows of no prompt, no anchor, no blend and no seed."""
+
+    phase: ClassVar[str] = "prior"
+    code_version: ClassVar[str] = "1"
+
+    video_fingerprint: str
+    mask_fingerprint: str
+    engine_fingerprint: dict[str, str]  # of the prior's engine
+    processing: Processing
+
+    def identity(self) -> dict[str, Any]:
+        content = self.model_dump(mode="json", exclude={"video", "output_dir"})
+        return {**content, "processing": self.processing.model_dump(mode="json", exclude={"feather", "seed"})}
+
+    def path(self, width: int, height: int) -> Path:
+        """Its lossless file; coarse and refine of different sizes have one each."""
+        return self.output_dir / "priors" / self.video.name / f"{width}x{height}.mkv"
 
 
 class CaptionJob(Job):
@@ -109,19 +154,20 @@ class ComparisonJob(Job):
     """The 2x2 comparison video: cheap, made from files of the other phases."""
 
     phase: ClassVar[str] = "comparison"
-    code_version: ClassVar[str] = "1"
+    code_version: ClassVar[str] = "2"
 
     processing: Processing
     fps: int
     engine_title: str
-    coarse_key: str
     refine_key: str
-    coarse_path: Path
     refined_path: Path
+    third_title: str  # what the third cell shows: the prior, the phase-1 result, or the hole itself
+    third_key: str
+    third_path: Path | None  # None: the source with the hole in gray
 
     def identity(self) -> dict[str, Any]:
-        return self.model_dump(mode="json", exclude={"video", "output_dir", "coarse_path", "refined_path"})
+        return self.model_dump(mode="json", exclude={"video", "output_dir", "third_path", "refined_path"})
 
     @property
     def path(self) -> Path:
-        return self.output_dir / "final" / self.video.name / "comparison_4in1.mp4"
+        return self.refined_path.with_name("comparison_4in1.mp4")

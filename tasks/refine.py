@@ -3,12 +3,9 @@
 from prefect import task
 
 from lib.records import PhaseRecord
-from lib.removers.clip_removal import Guidance
-from lib.removers.registry import get_anchor
 from tasks.caching import worth_retrying
 from tasks.jobs import RefineJob
-from tasks.progress import Progress
-from tasks.removal import run_removal
+from tasks.removal import run_guided_removal
 
 
 @task(
@@ -21,10 +18,4 @@ from tasks.removal import run_removal
 )
 def refine(job: RefineJob) -> PhaseRecord:
     """Write `final/<name>/<engine>.mp4` and the anchor picture."""
-    guidance = Guidance(
-        anchor=get_anchor(job.anchor, job.processing.seed),
-        anchor_frame_idx=job.anchor.anchor_frame_idx,
-        anchor_prompt=job.prompt,
-        anchor_n_prompt=job.n_prompt,
-    )
-    return run_removal(job, Progress(f"refine {job.video.name}"), guidance, job.lossless)
+    return run_guided_removal(job)

@@ -1,17 +1,19 @@
-"""What the coarse and refine tasks share: run the engine on one video, write provenance, answer with a record."""
+"""What the tasks that remove objects share: run the engine on one video, write provenance, answer with a record."""
 
 import os
 import time
-from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 
+from lib.model_loads import model_loads
 from lib.provenance import FILE_NAME, peak_memory_bytes, software_versions, write_json
 from lib.records import PhaseRecord, artifacts_of
 from lib.removers.clip_removal import Guidance, RemovalOutcome, remove_from_clip
-from lib.removers.registry import get_remover
+from lib.removers.registry import get_anchor, get_remover
 from lib.runtime.running import mark_running
-from tasks.jobs import CoarseJob, RefineJob
+from tasks.jobs import GuidedJob, RemovalJob
+from tasks.prior import PriorStep
+from tasks.progress import Progress
 
 
 def running_dir(state_dir: Path, phase: str) -> Path:
@@ -19,19 +21,23 @@ def running_dir(state_dir: Path, phase: str) -> Path:
     return state_dir / "running" / phase
 
 
-def run_removal(
-    job: CoarseJob | RefineJob,
-    report: Callable[[float], None],
-    guidance: Guidance | None = None,
-    lossless: bool = False,
-) -> PhaseRecord:
+def run_removal(job: RemovalJob, guidance: Guidance | None = None, *, lossless: bool = False) -> PhaseRecord:
     """Remove the object from the job's video and vouch for the files."""
     start = time.monotonic()
-    remover = get_remover(job.engine, job.prior)
+    remover = get_remover(job.engine, job.prior, job.options)
+    make_prior = PriorStep(job, remover.prior) if remover.prior else None
     with mark_running(running_dir(job.output_dir / ".prefect", job.phase), job.video.name):
         outcome = remove_from_clip(
-            job.video, job.folder, remover, job.processing, guidance, lossless=lossless, report=report
+            job.video,
+            job.folder,
+            remover,
+            job.processing,
+            guidance,
+            make_prior=make_prior,
+            lossless=lossless,
+            report=Progress(f"{job.phase} {job.video.name}"),
         )
+    outcome.facts |= {f"loads.{name}": count for name, count in model_loads().items()}
     seconds = round(time.monotonic() - start, 3)
     paths = [*outcome.paths, _write_provenance(job, outcome, seconds)]
     return PhaseRecord(
@@ -45,7 +51,23 @@ def run_removal(
     )
 
 
-def _write_provenance(job: CoarseJob | RefineJob, outcome: RemovalOutcome, seconds: float) -> Path:
+def run_guided_removal(job: GuidedJob) -> PhaseRecord:
+    """The same with anchor and prompt where the job has them."""
+    offload = job.options is not None and job.options.offload
+    anchor = get_anchor(job.anchor, job.processing.seed, offload=offload) if job.anchor else None
+    guidance = Guidance(
+        anchor=anchor,
+        anchor_frame_idx=job.anchor.anchor_frame_idx if job.anchor else 0,
+        anchor_prompt=job.prompt if anchor else "",
+        anchor_n_prompt=job.n_prompt if anchor else "",
+        prompt=job.prompt if job.use_text else "",
+        n_prompt=job.n_prompt if job.use_text else "",
+        text_guidance_scale=job.text_guidance_scale if job.use_text else 0.0,
+    )
+    return run_removal(job, guidance, lossless=job.lossless)
+
+
+def _write_provenance(job: RemovalJob, outcome: RemovalOutcome, seconds: float) -> Path:
     content = {
         "video": job.video.name,
         "phase": job.phase,

@@ -60,15 +60,19 @@ class PromptFile(BaseModel):
         return self.n_prompts[0] if self.n_prompts else ""
 
 
-def read_prompt_file(path: Path) -> PromptFile:
+def read_prompt_file(path: Path, prompt: str | None = None) -> PromptFile:
     """The checked content of a prompt file.
+
+    Args:
+        prompt: stands in place of the file's own.
 
     Raises:
         InputError: missing file, broken YAML, not a mapping, a wrong type or an empty prompt; with the line if known.
     """
     mapping = load_prompt_mapping(path)
     try:
-        return PromptFile.model_validate({"prompt": None, **_string_keys(mapping)})
+        given = {} if prompt is None else {"prompt": prompt}
+        return PromptFile.model_validate({"prompt": None, **_string_keys(mapping), **given})
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         key = str(problem["loc"][0])

@@ -28,19 +28,6 @@ class InputSource(SettingsGroup):
     )
     video_names: tuple[str, ...] = Field(default=(), description="batch mode: only these videos, as a,b,c")
 
-    @model_validator(mode="after")
-    def _check_input(self) -> Self:
-        single = {"input_video": self.input_video, "input_mask": self.input_mask}
-        batch = {"dataset": self.dataset, "video_root": self.video_root, "mask_root": self.mask_root}
-        given = [name for name, value in {**single, **batch}.items() if value is not None]
-        wanted = single if self.input_video or self.input_mask else batch
-        if set(given) != set(wanted):
-            raise ValueError(
-                f"found the inputs {', '.join(given) or 'none'}; give either input_video and input_mask (one video), "
-                "or dataset, video_root and mask_root (a folder of videos)"
-            )
-        return self
-
 
 class InputOutput(InputSource):
     """Where the videos come from and where everything goes."""

@@ -40,6 +40,20 @@ class RunSettings(SettingsGroup):
     execution: Execution = Execution()
 
     @model_validator(mode="after")
+    def _check_input(self) -> Self:
+        io = self.input_output
+        single = {"input_video": io.input_video, "input_mask": io.input_mask}
+        batch = {"dataset": io.dataset, "video_root": io.video_root, "mask_root": io.mask_root}
+        given = [name for name, value in {**single, **batch}.items() if value is not None]
+        wanted = single if io.input_video or io.input_mask else batch
+        if set(given) != set(wanted):
+            raise ValueError(
+                f"found the inputs {', '.join(given) or 'none'}; give either input_video and input_mask (one video), "
+                "or dataset, video_root and mask_root (a folder of videos)"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _check_anchor(self) -> Self:
         engine, method, anchors = self.engine.engine, self.anchor.anchor_method, ANCHORS_OF_ENGINE[self.engine.engine]
         if method is not None and method not in anchors:

@@ -10,6 +10,7 @@ from lib.video.sizes import resize_frame
 CELL_HEIGHT, CELL_WIDTH = 540, 960  # at most
 _TINT = (255, 0, 0)
 _TINT_SHARE = 0.5
+_GRAY = 128
 
 
 def comparison_frames(panels: Sequence[tuple[str, Iterable[np.ndarray]]]) -> Iterator[np.ndarray]:
@@ -44,6 +45,13 @@ def mask_overlay(frame: np.ndarray, mask: np.ndarray) -> np.ndarray:
     shown[mask] = np.rint(frame[mask] * (1 - _TINT_SHARE) + np.multiply(_TINT, _TINT_SHARE)).astype(np.uint8)
     outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     return cv2.drawContours(shown, outlines, -1, _TINT, thickness=max(1, round(frame.shape[0] / 270)))
+
+
+def gray_hole(frame: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """A copy of an (H, W, 3) uint8 frame with the object of an (H, W) bool mask in plain gray."""
+    shown = frame.copy()
+    shown[mask] = _GRAY
+    return shown
 
 
 def _labelled(cell: np.ndarray, label: str) -> np.ndarray:

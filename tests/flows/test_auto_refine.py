@@ -299,7 +299,8 @@ def test_a_name_that_leaves_the_output_directory_is_refused(name):
 
 def test_single_video_low_resolution_phase_1_and_lossless(dataset, run_flow, tmp_path):
     dataset.add("bear", height=66, width=97)
-    words = ["--input_video", str(dataset.videos / "bear"), "--input_mask", str(dataset.masks / "bear")]
+    words = ["--engine", "propagation", "--input_video", str(dataset.videos / "bear")]
+    words += ["--input_mask", str(dataset.masks / "bear")]
     words += ["--output_dir", str(tmp_path / "out"), "--phase1_downscale", "--phase1_W", "48", "--phase1_H", "32"]
     out = run_flow([*words, "--lossless"]).output_dir
     assert read_clip(out / "phase1" / "single_video" / "propagation.mp4").frames.shape == (6, 32, 48, 3)

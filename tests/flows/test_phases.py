@@ -7,7 +7,8 @@ from prefect.task_runners import ProcessPoolTaskRunner, ThreadPoolTaskRunner
 from tests_support import Dataset
 
 from flows import phases
-from flows.batch import Batch, find_videos, fingerprint_inputs
+from flows.batch import Batch
+from flows.inputs import find_videos, fingerprint_inputs
 from flows.command_line import parse
 from flows.phases import Outcome, PhaseRunner, Watcher
 from tasks.caching import bind

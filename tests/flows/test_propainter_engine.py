@@ -145,7 +145,8 @@ def test_flags_of_the_engine_do_not_touch_the_results_of_another(dataset, tmp_pa
 
 
 def keys(settings, dataset: Dataset) -> tuple[str, str]:
-    from flows.batch import Batch, Fingerprints
+    from flows.batch import Batch
+    from flows.inputs import Fingerprints
     from lib.video.datasets import Video
 
     batch = Batch(settings)

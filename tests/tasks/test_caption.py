@@ -7,7 +7,8 @@ import pytest
 from tests_support import Dataset
 
 from deployments.caption_pool import CaptionPoolError
-from flows.batch import Batch, Fingerprints, find_videos
+from flows.batch import Batch
+from flows.inputs import Fingerprints, find_videos
 from flows.command_line import parse
 from lib.captioner.backend import load_captioner
 from lib.captioner.batch_folder import BatchFolder

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from video_inputs import box_masks, moving_frames
 
-from lib.video.compose import compose, feather
+from lib.video.compose import Feather, compose, feather
 from lib.video.sizes import resize_frames
 
 COUNT, SIZE = 3, (48, 64)
@@ -19,7 +19,7 @@ def distance_to(mask):
 
 @pytest.mark.parametrize("radius", [0, 1, 4])
 def test_only_hole_and_band_change(radius):
-    for source, mask, composed in zip(SOURCE, MASKS, compose(SOURCE, FILL, MASKS, radius), strict=True):
+    for source, mask, composed in zip(SOURCE, MASKS, compose(SOURCE, FILL, MASKS, Feather(radius)), strict=True):
         outside = distance_to(mask) > radius
         assert np.array_equal(composed[outside], source[outside])
         assert (composed[mask] == 250).all()
@@ -39,7 +39,7 @@ def test_alpha_falls_smoothly_from_one_to_zero():
 
 def test_source_is_untouched_and_an_empty_mask_gives_it_back():
     before = SOURCE.copy()
-    composed = list(compose(SOURCE, FILL, np.zeros_like(MASKS), 4))
+    composed = list(compose(SOURCE, FILL, np.zeros_like(MASKS), Feather(4)))
     assert np.array_equal(composed, before)
     composed[0][:] = 0
     assert np.array_equal(SOURCE, before)
@@ -47,7 +47,7 @@ def test_source_is_untouched_and_an_empty_mask_gives_it_back():
 
 def test_small_fill_is_scaled_into_the_hole():
     fine = resize_frames(SOURCE, (96, 128))
-    composed = np.stack(list(compose(fine, SOURCE // 2, MASKS, 3)))
+    composed = np.stack(list(compose(fine, SOURCE // 2, MASKS, Feather(3))))
     hole = MASKS.repeat(2, axis=1).repeat(2, axis=2)
     assert np.abs(composed[hole] - fine[hole] / 2.0).max() < 6
     for index in range(COUNT):
@@ -57,10 +57,10 @@ def test_small_fill_is_scaled_into_the_hole():
 
 def test_mask_over_the_whole_frame_and_at_the_corner():
     whole = np.ones_like(MASKS)
-    assert np.array_equal(np.stack(list(compose(SOURCE, FILL, whole, 4))), FILL)
+    assert np.array_equal(np.stack(list(compose(SOURCE, FILL, whole, Feather(4)))), FILL)
     corner = np.zeros_like(MASKS)
     corner[:, 0, 0] = corner[:, -1, -1] = True
-    composed = np.stack(list(compose(SOURCE, FILL, corner, 2)))
+    composed = np.stack(list(compose(SOURCE, FILL, corner, Feather(2))))
     assert (composed[:, 0, 0] == 250).all()
     assert np.array_equal(composed[:, 10:30], SOURCE[:, 10:30])
 
@@ -68,8 +68,8 @@ def test_mask_over_the_whole_frame_and_at_the_corner():
 def test_frames_come_one_by_one_and_lengths_must_agree():
     taken = []
     frames = (taken.append(index) or frame for index, frame in enumerate(SOURCE))
-    composed = compose(frames, FILL, MASKS, 2)
+    composed = compose(frames, FILL, MASKS, Feather(2))
     next(composed)
     assert taken == [0]
     with pytest.raises(ValueError, match="shorter"):
-        list(compose(SOURCE, FILL[:2], MASKS, 2))
+        list(compose(SOURCE, FILL[:2], MASKS, Feather(2)))

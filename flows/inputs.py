@@ -1,0 +1,68 @@
+"""The videos of a run, and the hashes of what they hold."""
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from lib.errors import InputError
+from lib.records import canonical_hash
+from lib.runtime.fingerprints import fingerprint_path, sha256_file
+from lib.settings import RunSettings
+from lib.video.datasets import DatasetScan, Video, scan_dataset
+
+SINGLE_VIDEO = "single_video"
+_HASHING_THREADS = 4
+
+
+@dataclass(frozen=True)
+class Fingerprints:
+    """Hashes of the content of one video's inputs."""
+
+    video: str
+    mask: str
+
+
+def find_videos(settings: RunSettings) -> DatasetScan:
+    """The videos to work on, and what was found on one side only.
+
+    Raises:
+        InputError: a folder is missing or holds nothing usable, or a video that was asked for is not there.
+    """
+    io = settings.input_output
+    if io.input_video and io.input_mask:
+        video = Video(name=SINGLE_VIDEO, video_path=io.input_video, mask_path=io.input_mask)
+        return DatasetScan(videos=(video,), unmatched=())
+    if not (io.dataset and io.video_root and io.mask_root):
+        raise InputError("no input: give input_video and input_mask, or dataset, video_root and mask_root")
+    scan = scan_dataset(io.dataset, io.video_root, io.mask_root)
+    return _only(scan, io.video_names, io.video_root) if io.video_names else scan
+
+
+def _only(scan: DatasetScan, names: Sequence[str], root: Path) -> DatasetScan:
+    found = [video.name for video in scan.videos] + [item.name for item in scan.unmatched]
+    if missing := [name for name in names if name not in found]:
+        raise InputError(f"{root}: no video named {', '.join(missing)}; found {', '.join(found) or 'none'}")
+    return DatasetScan(
+        videos=tuple(video for video in scan.videos if video.name in names),
+        unmatched=tuple(item for item in scan.unmatched if item.name in names),
+    )
+
+
+def fingerprint_inputs(videos: Iterable[Video]) -> dict[str, Fingerprints | InputError]:
+    """Hashes of every video's frames and masks by name; where they cannot be read, the error instead."""
+
+    def one(video: Video) -> Fingerprints | InputError:
+        try:
+            return Fingerprints(fingerprint_path(video.video_path), fingerprint_path(video.mask_path))
+        except OSError as error:
+            return InputError(f"{error.filename or video.video_path}: cannot be read ({error.strerror or error})")
+
+    videos = list(videos)
+    with ThreadPoolExecutor(_HASHING_THREADS) as pool:
+        return dict(zip([video.name for video in videos], pool.map(one, videos), strict=True))
+
+
+def adopted_key(path: Path) -> str:
+    """Stands for a result that the cache did not make but that is kept because a flag says so."""
+    return f"file-{canonical_hash(sha256_file(path))}"

@@ -1,0 +1,129 @@
+"""What the jobs of all flows have in common: engine, anchor, words, comparison."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from flows.inputs import Fingerprints
+from lib.anchor.base import AnchorInpainter
+from lib.errors import InputError
+from lib.removers.base import Remover
+from lib.removers.clip_removal import separate_prior
+from lib.removers.registry import get_anchor, get_remover
+from lib.settings import RunSettings
+from lib.video.datasets import Video
+from tasks.jobs import ComparisonJob, GuidedJob, RemovalJob
+
+Settings = TypeVar("Settings", bound=RunSettings)
+
+
+@dataclass(frozen=True)
+class Words:
+    """A prompt as resolved for one video: flag, else prompt file, else the default."""
+
+    prompt: str
+    n_prompt: str
+    text_guidance_scale: float
+
+
+class RemovalBatch(Generic[Settings]):
+    """Makes each video's jobs; the same settings and inputs always give the same cache keys."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Raises InputError: a setting that the engine cannot do without is missing."""
+        self.settings = settings
+        self.remover: Remover = get_remover(settings.engine, settings.engine_prior, settings.engine_options)
+        chosen = settings.engine_anchor
+        offload = settings.diffueraser.offload
+        self.anchor: AnchorInpainter | None = (
+            get_anchor(chosen, settings.processing.seed, offload=offload) if chosen else None
+        )
+
+    def check(self) -> None:
+        """See that engine and anchor have all that they need.
+
+        Raises:
+            InputError: everything that is missing, and how to get it.
+        """
+        problems = []
+        for part in (self.remover, self.anchor):
+            try:
+                if part is not None:
+                    part.check()
+            except InputError as error:
+                problems.append(str(error))
+        if problems:
+            raise InputError("\n".join(problems))
+
+    @cached_property
+    def _engine_fingerprint(self) -> dict[str, str]:
+        return self.remover.fingerprint()
+
+    @cached_property
+    def _anchor_fingerprint(self) -> dict[str, str]:
+        return self.anchor.fingerprint() if self.anchor else {}
+
+    def removal(self, video: Video, fingerprints: Fingerprints) -> dict[str, Any]:
+        """What every removal job of this video starts from."""
+        return {
+            "video": video,
+            "output_dir": self.settings.output_dir,
+            "video_fingerprint": fingerprints.video,
+            "mask_fingerprint": fingerprints.mask,
+            "engine": self.settings.engine,
+            "prior": self.settings.engine_prior,
+            "options": self.settings.engine_options,
+            "engine_fingerprint": self._engine_fingerprint,
+            "processing": self.settings.processing,
+        }
+
+    @property
+    def anchor_takes_prompt(self) -> bool:
+        """Whether the anchor's picture follows the prompt."""
+        return self.anchor is not None and self.anchor.uses_prompt
+
+    def text_takes_prompt(self, scale: float) -> bool:
+        """Whether the main network follows a prompt of that guidance scale."""
+        no_text = scale == 0 and self.settings.diffueraser.cfg_gate == "exact"
+        return self.settings.prompts.use_text and self.remover.uses_text and not no_text
+
+    def guidance(self, words: Words) -> dict[str, Any]:
+        """The words and the anchor as a job has them: what has no effect is left empty."""
+        use_text = self.text_takes_prompt(words.text_guidance_scale) and bool(words.prompt or words.n_prompt)
+        # Without words of its own an engine leaves it to the anchor what to make of them: they are the job's input.
+        handed_on = self.anchor is not None and self.remover.uses_prompt and not self.remover.uses_text
+        used = use_text or self.anchor_takes_prompt or handed_on
+        return {
+            "anchor": self.settings.engine_anchor,
+            "anchor_fingerprint": self._anchor_fingerprint,
+            "prompt": words.prompt if used else "",
+            "n_prompt": words.n_prompt if used else "",
+            "use_text": use_text,
+            "text_guidance_scale": words.text_guidance_scale if use_text else 0.0,
+            "lossless": self.settings.products.lossless,
+        }
+
+    def result_path(self, job: RemovalJob) -> Path:
+        return job.folder / f"{self.remover.name}.mp4"
+
+    def comparison(self, job: GuidedJob, key: str, coarse: tuple[Path, str] | None = None) -> ComparisonJob:
+        """The third cell shows the prior, without one the phase-1 result (its path and key), else the hole."""
+        beside = separate_prior(self.remover)
+        title, path, third_key = "Hole", None, ""
+        if beside:  # it is made with the result: one key stands for both
+            title, path = beside.title, job.folder / f"{beside.name}.mp4"
+        elif coarse:
+            title, (path, third_key) = "Phase 1", coarse
+        return ComparisonJob(
+            video=job.video,
+            output_dir=self.settings.output_dir,
+            processing=self.settings.processing,
+            fps=self.settings.products.comparison_fps,
+            engine_title=self.remover.title,
+            refine_key=key,
+            refined_path=self.result_path(job),
+            third_title=title,
+            third_key=third_key,
+            third_path=path,
+        )

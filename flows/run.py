@@ -1,0 +1,92 @@
+"""What every run over a batch of videos does: read the inputs, run phases, note outcomes, tell the end."""
+
+import time
+from collections.abc import Sequence
+from typing import Any, Generic, TypeVar
+
+from prefect.artifacts import create_link_artifact, create_table_artifact
+from prefect.client.schemas import State
+from prefect.runtime import flow_run
+from prefect.states import Completed, Failed
+
+from flows.inputs import Fingerprints, adopted_key, find_videos, fingerprint_inputs
+from flows.phases import Outcome, PhaseRunner
+from flows.removal_batch import RemovalBatch
+from flows.report import Summary, summarise, table_rows, text_table, write_summary
+from flows.run_progress import RunProgress
+from lib.errors import InputError
+from lib.video.datasets import Video
+from tasks.caching import bind
+from tasks.jobs import Job, RemovalJob
+from tasks.record_store import find_record
+
+AnyBatch = TypeVar("AnyBatch", bound=RemovalBatch[Any])
+
+
+class Run(Generic[AnyBatch]):
+    """One run of one flow over a batch."""
+
+    def __init__(self, flow_name: str, batch: AnyBatch) -> None:
+        self.flow_name, self.batch, self.settings = flow_name, batch, batch.settings
+        self.started = time.monotonic()
+        self.progress = RunProgress()
+        self.runner = PhaseRunner(
+            state_dir=self.settings.output_dir / ".prefect",
+            workers=self.settings.execution.max_workers or batch.remover.suggested_workers(),
+            watch=self.watch,
+        )
+
+    def watch(self, job: Job, outcome: Outcome) -> None:
+        self.progress.note(job.video.name, job.phase, outcome)
+
+    def read_inputs(self) -> list[tuple[Video, Fingerprints]]:
+        """The videos whose files can be read, and their hashes; the others are noted."""
+        scan = find_videos(self.settings)
+        for item in scan.unmatched:
+            self.progress.note(item.name, "scan", Outcome("skipped", reason=item.reason))
+        fingerprints, readable = fingerprint_inputs(scan.videos), []
+        for video in scan.videos:
+            found = fingerprints[video.name]
+            if isinstance(found, InputError):
+                self.progress.note(video.name, "scan", Outcome("failed", reason=str(found)))
+            else:
+                readable.append((video, found))
+        return readable
+
+    def run_phase(self, task: Any, jobs: Sequence[Job], refresh: bool = False) -> dict[str, Outcome]:
+        """Run the task for every job; an outcome for each video name."""
+        if not jobs:
+            return {}
+        retried = task.with_options(retries=self.settings.execution.task_retries)
+        with self.progress.phase(task.name, len(jobs)):
+            return self.runner.run(task.name, bind(retried, self.settings.output_dir, refresh=refresh), jobs)
+
+    def keep_existing(self, jobs: Sequence[RemovalJob], flag: str) -> dict[str, str]:
+        """The videos whose result is there but is not what the cache would give, and their keys."""
+        kept = {}
+        for job in jobs:
+            path = self.batch.result_path(job)
+            if path.is_file() and find_record(job)[0] is None:
+                kept[job.video.name] = adopted_key(path)
+                self.watch(job, Outcome("cached", reason=f"{path} was there and is kept ({flag})"))
+        return kept
+
+    def finish(self) -> State[Any]:
+        """Write summary.json and the table; the flow's final state."""
+        run_id = str(flow_run.id)
+        summary = summarise(self.progress.videos(), self.settings, time.monotonic() - self.started, run_id)
+        path = write_summary(summary, self.settings.output_dir)
+        create_table_artifact(table_rows(summary), key=f"{self.flow_name}-summary", description=f"Written to {path}")
+        create_link_artifact(self.settings.output_dir.as_uri(), link_text="result folder", key="result-folder")
+        print(text_table(summary), flush=True)
+        return _final_state(summary, strict=self.settings.strict)
+
+
+def _final_state(summary: Summary, *, strict: bool) -> State[Any]:
+    failed, skipped = summary.names("failed"), summary.names("skipped")
+    count = len(summary.videos)
+    if failed:
+        return Failed(message=f"{len(failed)} of {count} videos failed: {', '.join(failed)}")
+    if skipped and strict:
+        return Failed(message=f"{len(skipped)} of {count} videos skipped: {', '.join(skipped)}")
+    return Completed(message=f"{count - len(skipped)} of {count} videos have a result")
