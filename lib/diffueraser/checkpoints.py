@@ -1,44 +1,32 @@
 """The published networks on their device: built without memory, filled with tensors read straight to it."""
 
-import inspect
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import torch
-from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-from diffusers.models.embeddings import SinusoidalPositionalEmbedding
 from torch import nn
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from lib.diffueraser.autoencoder import Autoencoder, AutoencoderConfig
 from lib.diffueraser.brushnet import BrushNet
 from lib.diffueraser.config import NetConfig
 from lib.diffueraser.lora import LoraLayer, lora_layers
 from lib.diffueraser.models import EraserModels
+from lib.diffueraser.motion import position_table
 from lib.diffueraser.net_files import NetFiles, plain_name
 from lib.diffueraser.tensor_reading import SafeTensors, open_tensors
 from lib.diffueraser.tensor_shapes import lora_targets
 from lib.diffueraser.text import TextEncoder
+from lib.diffueraser.text_config import TextConfig
+from lib.diffueraser.text_model import TextModel
+from lib.diffueraser.tokenizer import ClipTokenizer
 from lib.diffueraser.unet import MotionUNet
 from lib.diffueraser.weight_files import WeightPaths, check_weights, net_files, pcm_file
 from lib.errors import InputError
 from lib.model_loads import note_load
 
 READERS = 8  # threads
-_TEXT_FIELDS = (
-    "vocab_size",
-    "hidden_size",
-    "intermediate_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "max_position_embeddings",
-    "hidden_act",
-    "layer_norm_eps",
-    "bos_token_id",
-    "eos_token_id",
-    "pad_token_id",
-)
 _Net = TypeVar("_Net", bound=nn.Module)
 Change = Callable[[str, torch.Tensor], torch.Tensor]  # of a tensor by its name, before it gets its final type
 
@@ -62,7 +50,7 @@ def load_eraser_models(paths: WeightPaths, device: torch.device | str, dtype: to
         brushnet_tensors, vae_tensors = loading.start(nets["brushnet"]), loading.start(nets["vae"])
         unet = loading.finish(lambda: MotionUNet(_sizes(nets["unet"])), unet_tensors)
         brushnet = loading.finish(lambda: BrushNet(_sizes(nets["brushnet"])), brushnet_tensors)
-        vae = loading.finish(lambda: _empty_vae(nets["vae"].config()), vae_tensors)
+        vae = loading.finish(lambda: Autoencoder(AutoencoderConfig.from_published(nets["vae"].config())), vae_tensors)
     for name in ("unet", "brushnet", "vae"):
         note_load(name)
     return EraserModels(brushnet, unet, vae)
@@ -77,10 +65,10 @@ def load_text_encoder(paths: WeightPaths, device: torch.device | str, dtype: tor
     check_weights(paths)
     files = net_files(paths)["text_encoder"]
     with _Loading(torch.device(device), dtype) as loading:
-        model = loading.finish(lambda: _empty_text_model(files.config()), loading.start(files))
+        config = TextConfig.from_published(files.config())
+        model = loading.finish(lambda: TextModel(config), loading.start(files))
     note_load("text_encoder")
-    tokenizer = CLIPTokenizer.from_pretrained(paths.base_model / "tokenizer", local_files_only=True)
-    return TextEncoder(tokenizer, model)
+    return TextEncoder(ClipTokenizer(paths.base_model / "tokenizer"), model)
 
 
 class _Loading:
@@ -122,24 +110,11 @@ class _Loading:
         """The network with its tensors, ready for inference."""
         with torch.device("meta"):
             net = build()
-        names = {plain_name(name): name for name in net.state_dict()}
-        net.load_state_dict(
-            {names[name]: tensor.result() for name, tensor in tensors.items()}, strict=False, assign=True
-        )
-        self._compute_tables(net)
-        return net.eval().requires_grad_(False)
-
-    def _compute_tables(self, net: nn.Module) -> None:
-        """What no file need hold: sinusoids of positions, and the numbers from 0 on."""
+        net.load_state_dict({name: tensor.result() for name, tensor in tensors.items()}, strict=False, assign=True)
         for module in net.modules():
-            for name, buffer in module.named_buffers(recurse=False):
-                if not buffer.is_meta:
-                    continue
-                if name == "pe":
-                    table = SinusoidalPositionalEmbedding(buffer.shape[2], buffer.shape[1]).pe.to(self._dtype)
-                else:
-                    table = torch.arange(buffer.shape[-1]).expand(buffer.shape)  # position_ids
-                setattr(module, name, table.to(self._device))
+            if (table := getattr(module, "pe", None)) is not None and table.is_meta:  # the file need not hold it
+                module.pe = position_table(table.shape[2], table.shape[1]).to(self._device, self._dtype)
+        return net.eval().requires_grad_(False)
 
 
 def _read_lora(paths: WeightPaths, unet: NetFiles, device: torch.device) -> dict[str, LoraLayer]:
@@ -160,18 +135,3 @@ def _adding(layers: Mapping[str, LoraLayer]) -> Change:
 
 def _sizes(files: NetFiles) -> NetConfig:
     return NetConfig.from_published(files.config())
-
-
-def _empty_vae(content: Mapping[str, Any]) -> AutoencoderKL:
-    known = inspect.signature(AutoencoderKL.__init__).parameters
-    levels = len(content["block_out_channels"])
-    fields: dict[str, Any] = {name: value for name, value in content.items() if name in known}
-    fields["down_block_types"], fields["up_block_types"] = (
-        ["DownEncoderBlock2D"] * levels,
-        ["UpDecoderBlock2D"] * levels,
-    )
-    return AutoencoderKL(**fields)
-
-
-def _empty_text_model(content: Mapping[str, Any]) -> CLIPTextModel:
-    return CLIPTextModel(CLIPTextConfig(**{name: content[name] for name in _TEXT_FIELDS if name in content}))

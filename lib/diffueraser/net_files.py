@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,11 @@ from lib.diffueraser.config import NetConfig
 from lib.diffueraser.lora_names import listed
 from lib.diffueraser.tensor_file import check_pickled, read_header, read_json
 from lib.diffueraser.tensor_shapes import Shapes, brushnet_shapes, text_encoder_shapes, unet_shapes, vae_shapes
+from lib.diffueraser.text_config import TextConfig
 from lib.errors import InputError
 
 _SHAPES: dict[str, Callable[[Mapping[str, Any]], Shapes]] = {
-    "text_encoder": text_encoder_shapes,
+    "text_encoder": lambda content: text_encoder_shapes(asdict(TextConfig.from_published(content))),
     "vae": vae_shapes,
     "brushnet": lambda content: brushnet_shapes(NetConfig.from_published(content)),
     "unet": lambda content: unet_shapes(NetConfig.from_published(content)),
