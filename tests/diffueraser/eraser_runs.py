@@ -8,7 +8,6 @@ import torch
 from eraser_goldens import autoencoder
 from stand_ins import Call, Recorder
 
-from lib.diffueraser.autoencoder import Autoencoder
 from lib.diffueraser.draws import PosteriorPurpose, SeededDraws
 from lib.diffueraser.guidance import TextGuidance
 from lib.diffueraser.models import EraserModels
@@ -115,7 +114,7 @@ def make_clip(count: int, seed: int = 0) -> Clip:
 
 def encode(images: torch.Tensor, draw: torch.Tensor | None) -> torch.Tensor:
     """Pictures (n, 3, H, W) in -1..1 -> scaled latents; draw (n, 4, h, w), None: the most likely."""
-    mean, std = Autoencoder(tiny_vae()).moments(images)
+    mean, std = tiny_vae().moments(images)
     return (mean if draw is None else mean + std * draw) * VAE_CONFIG["scaling_factor"]
 
 

@@ -7,7 +7,6 @@ from eraser_runs import HEIGHT, SHAPE, WIDTH, encode, erase, make_clip, masked_l
 from stand_ins import Recorder
 
 from lib.diffueraser import coding
-from lib.diffueraser.autoencoder import Autoencoder
 from lib.diffueraser.draws import SeededDraws
 from lib.diffueraser.models import EraserModels
 from lib.diffueraser.pictures import to_bytes, to_images
@@ -78,7 +77,7 @@ def check_conditioning_on_what_was_made(run, chosen, made, cond):
     draws = posterior("conditioning", 45)
     expected = masked_latents(run.clip, list(window), draws[: len(cond)])
     known = known_of(run.clip, list(window))
-    decoded = to_images(to_bytes(Autoencoder(tiny_vae()).decode(made / 0.18215)))
+    decoded = to_images(to_bytes(tiny_vae().decode(made / 0.18215)))
     indices = [chosen[place] for place in shown]
     expected[indices] = encode(decoded[shown], draws[indices])
     known[indices] = 1
@@ -137,8 +136,8 @@ def test_draws_do_not_depend_on_batches(monkeypatch):
     assert sorted(other.asked) == sorted(run.asked)
     assert np.abs(other.frames.astype(int) - run.frames).max() <= 1
     for (start, end), (other_start, other_end) in zip(run.loops, other.loops, strict=True):
-        close(other_start, start)
-        close(other_end, end)
+        torch.testing.assert_close(other_start, start, atol=1e-3, rtol=0)
+        torch.testing.assert_close(other_end, end, atol=1e-2, rtol=0)  # the first step multiplies differences by 15
 
 
 def test_a_run_draws_what_it_needs():

@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from eraser_goldens import brushnet, motion_unet
+from diffusers import AutoencoderKL
+from eraser_goldens import autoencoder, brushnet, motion_unet
 from hashed_weights import normal
 from plain_networks import run_brushnet, run_unet
 
@@ -54,7 +55,7 @@ def close(found, expected):
     ],
     ids=["three-layers", "three-levels", "five-levels", "one-level"],
 )
-def test_any_sizes_compute_what_plain_code_computes(config, frames, size):
+def test_any_sizes_compute_what_diffusers_modules_compute(config, frames, size):
     brush, unet = brushnet(config, 5), motion_unet(config, 6)
     sample, cond = numbers("sample", 2 * frames, 4, *size), numbers("cond", 2 * frames, 5, *size)
     text = numbers("text", 2, 7, config.cross_attention_dim)
@@ -62,6 +63,27 @@ def test_any_sizes_compute_what_plain_code_computes(config, frames, size):
     plain = run_brushnet(brush, sample, 759, text.repeat_interleave(frames, dim=0), cond, scale=0.5)
     close(everything(residuals), everything(plain))
     close([unet(sample, 759, text, frames, residuals)], [run_unet(unet, sample, 759, text, frames, plain)])
+
+
+@pytest.mark.parametrize(
+    ("widths", "layers", "groups", "size"),
+    [((8, 8, 16, 16), 2, 4, (16, 24)), ((4, 8, 12), 3, 2, (12, 4)), ((8,), 1, 8, (3, 5))],
+)
+def test_the_autoencoder_computes_what_diffusers_does(widths, layers, groups, size):
+    config = {
+        "block_out_channels": widths,
+        "layers_per_block": layers,
+        "norm_num_groups": groups,
+        "latent_channels": 4,
+        "down_block_types": ["DownEncoderBlock2D"] * len(widths),
+        "up_block_types": ["UpDecoderBlock2D"] * len(widths),
+    }
+    ours, theirs = autoencoder(config, 7), AutoencoderKL(**config).eval()
+    theirs.load_state_dict(ours.state_dict())
+    images = numbers("images", 2, 3, *size).clamp(-1, 1)
+    posterior = theirs.encode(images).latent_dist
+    close(ours.moments(images), [posterior.mean, posterior.std])
+    close([ours.decode(posterior.mean)], [theirs.decode(posterior.mean).sample])
 
 
 def test_a_row_of_text_serves_neighbouring_frames(inputs):
