@@ -63,6 +63,7 @@ LENGTH_CASE = Case(0, 640, 360)
 AGREEMENT_CASE = Case(50, 96, 64)
 MOST_HOST_SHARE = 0.15
 MOST_HALF_ERROR = 2.0  # gray levels in the hole by which fp16 may differ from fp32 on average
+MOST_KERNEL_ERROR = 2e-3  # of half-precision kernels, as a share of the largest value
 MOST_DISAGREEING = 2e-3  # share of values by which CUDA may differ from the CPU in float32, and by one level
 MOST_LOADING = {"fp32": 3.5, "fp16": 2.0}  # seconds, files in the page cache
 MOST_START = 10.0  # seconds from the process's start until frames can be painted
@@ -310,6 +311,10 @@ def run_child(name: str, weights: Path) -> Any:
         return compare_precisions(weights)
     if name == "agreement":
         return compare_devices()
+    if name == "kernels":
+        from fused_kernels import kernel_errors
+
+        return kernel_errors()
     if name.startswith("start"):
         return measure_start(weights)
     if name.startswith("length "):
@@ -338,15 +343,17 @@ class Report:
         self.missed: list[str] = []
 
     def run(self, names: list[str]) -> None:
-        if set(names) - {"cpu", "agreement"}:
+        if set(names) - {"cpu", "agreement", "kernels"}:
             _in_child("weights", self._weights)
         for name in names:
             {"loading": self._loading, "lengths": self._lengths}.get(name, lambda name=name: self._case(name))()
 
     def _case(self, name: str) -> None:
         found = self.found[name] = _in_child(name, self._weights)
-        if name in ("precision", "agreement"):
+        if name in ("precision", "agreement", "kernels"):
             print(name, json.dumps(found), flush=True)
+            if name == "kernels" and max(found.values()) > MOST_KERNEL_ERROR:
+                self.missed.append(f"a fused kernel is wrong: {found}")
             limits = {"fp16: mean": MOST_HALF_ERROR, "differing share": MOST_DISAGREEING}
             self.missed += [f"{what}: {found[what]:.4f}" for what, most in limits.items() if found.get(what, 0) > most]
             return
@@ -379,7 +386,7 @@ class Report:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    choices = [*CUDA_CASES, *CPU_CASES, "agreement", "precision", "lengths", "loading"]
+    choices = [*CUDA_CASES, *CPU_CASES, "agreement", "kernels", "precision", "loading", "lengths"]
     parser.add_argument("--cases", nargs="+", choices=choices, help="default: all that this machine can do")
     parser.add_argument("--json", type=Path, help="write the measurements here as well")
     parser.add_argument("--child", help=argparse.SUPPRESS)
@@ -389,7 +396,9 @@ def main() -> int:
         print(json.dumps(run_child(args.child, args.weights)))
         return 0
     cuda = torch_device().type == "cuda"
-    names = args.cases or ([*choices[:4], "agreement", "precision", "loading", "lengths"] if cuda else [*CPU_CASES])
+    names = args.cases or (
+        [*CUDA_CASES, "agreement", "kernels", "precision", "loading", "lengths"] if cuda else [*CPU_CASES]
+    )
     print(f"torch {torch.__version__} on {torch.cuda.get_device_name() if cuda else 'a CPU'}")
     print("case, time, shares, peak memory allocated / reserved; below: seconds a stage")
     with tempfile.TemporaryDirectory() as folder:
