@@ -13,6 +13,7 @@ from lib.compute.steps import run_directly
 from lib.compute.stopwatch import Stopwatch
 from lib.compute.transfer import HostFrames
 from lib.errors import InputError
+from lib.model_loads import note_load
 from lib.propainter.checkpoints import load_flow_completion, load_generator, load_raft
 from lib.propainter.composition import Composition, make_composition
 from lib.propainter.deformable import DeformableAlignment
@@ -80,6 +81,7 @@ class Prior:
             load_flow_completion(model_dir / FLOW_COMPLETION_FILE),
             load_generator(model_dir / GENERATOR_FILE),
         )
+        note_load("propainter")
         return cls(models, settings, device)
 
     @torch.inference_mode()

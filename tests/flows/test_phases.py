@@ -8,8 +8,8 @@ from tests_support import Dataset
 
 from flows import phases
 from flows.batch import Batch
-from flows.inputs import find_videos, fingerprint_inputs
 from flows.command_line import parse
+from flows.inputs import find_videos, fingerprint_inputs
 from flows.phases import Outcome, PhaseRunner, Watcher
 from tasks.caching import bind
 from tasks.coarse import coarse

@@ -8,8 +8,8 @@ from tests_support import Dataset
 
 from deployments.caption_pool import CaptionPoolError
 from flows.batch import Batch
-from flows.inputs import Fingerprints, find_videos
 from flows.command_line import parse
+from flows.inputs import Fingerprints, find_videos
 from lib.captioner.backend import load_captioner
 from lib.captioner.batch_folder import BatchFolder
 from lib.captioner.environment import resolve_caption_env
