@@ -7,13 +7,13 @@ from typing import Any, TypeVar
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from lib.diffueraser.autoencoder import Autoencoder, AutoencoderConfig
 from lib.diffueraser.brushnet import BrushNet
 from lib.diffueraser.config import NetConfig
 from lib.diffueraser.lora import LoraLayer, lora_layers
 from lib.diffueraser.models import EraserModels
-from lib.diffueraser.motion import position_table
 from lib.diffueraser.net_files import NetFiles, plain_name
 from lib.diffueraser.tensor_reading import SafeTensors, open_tensors
 from lib.diffueraser.tensor_shapes import lora_targets
@@ -27,6 +27,7 @@ from lib.errors import InputError
 from lib.model_loads import note_load
 
 READERS = 8  # threads
+_FILLING = ("kaiming_uniform_", "uniform_", "normal_", "fill_", "zero_")
 _Net = TypeVar("_Net", bound=nn.Module)
 Change = Callable[[str, torch.Tensor], torch.Tensor]  # of a tensor by its name, before it gets its final type
 
@@ -108,13 +109,24 @@ class _Loading:
 
     def finish(self, build: Callable[[], _Net], tensors: Mapping[str, Future[torch.Tensor]]) -> _Net:
         """The network with its tensors, ready for inference."""
-        with torch.device("meta"):
+        with torch.device("meta"), _Unfilled():
             net = build()
         net.load_state_dict({name: tensor.result() for name, tensor in tensors.items()}, strict=False, assign=True)
         for module in net.modules():
-            if (table := getattr(module, "pe", None)) is not None and table.is_meta:  # the file need not hold it
-                module.pe = position_table(table.shape[2], table.shape[1]).to(self._device, self._dtype)
+            if isinstance(table := getattr(module, "pe", None), torch.Tensor):  # computed where the file has none
+                module.pe = table.to(self._device, self._dtype)
         return net.eval().requires_grad_(False)
+
+
+class _Unfilled(TorchFunctionMode):
+    """Weights stay as they are allocated: filling them, if only on the meta device, makes torch load its compiler."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if getattr(func, "__name__", None) in _FILLING:
+            return args[0] if args else (kwargs or {})["tensor"]
+        return func(*args, **(kwargs or {}))
 
 
 def _read_lora(paths: WeightPaths, unet: NetFiles, device: torch.device) -> dict[str, LoraLayer]:

@@ -65,9 +65,12 @@ class _TemporalBlock(nn.Module):
 
 
 def position_table(channels: int, max_length: int) -> torch.Tensor:
-    """(1, max_length, channels): sines at even channels, cosines at odd ones (Vaswani et al. 2017, 3.5)."""
-    place = torch.arange(max_length)[:, None]
-    angles = place * torch.exp(torch.arange(0, channels, 2) * (-math.log(1e4) / channels))
+    """(1, max_length, channels): sines at even channels, cosines at odd ones (Vaswani et al. 2017, 3.5).
+
+    On the CPU whatever the default device: the table is not a weight, and is needed where weights have no memory yet.
+    """
+    place = torch.arange(max_length, device="cpu")[:, None]
+    angles = place * torch.exp(torch.arange(0, channels, 2, device="cpu") * (-math.log(1e4) / channels))
     return torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)[None]
 
 

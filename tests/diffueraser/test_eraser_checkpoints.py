@@ -2,6 +2,9 @@
 
 import os
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -27,6 +30,7 @@ from lib.diffueraser.tensor_shapes import lora_targets, unet_shapes
 from lib.diffueraser.unet import MotionUNet
 from lib.errors import InputError
 
+ROOT = Path(__file__).parents[2]
 FOLDERS = {
     "unet": "diffuEraser/unet_main",
     "brushnet": "diffuEraser/brushnet",
@@ -278,3 +282,28 @@ def test_half_copy_never_replaces_the_weights_themselves(folder):
     with pytest.raises(InputError, match="choose another folder"):
         write_half_copy(weight_paths(folder), folder)
     load(folder)
+
+
+def test_loading_does_without_modules_that_take_seconds_to_import(eraser_weights):
+    code = f"""
+import sys, torch
+from pathlib import Path
+from diffueraser_weights import weight_paths
+before = set(sys.modules)
+import lib.diffueraser.pipeline
+from lib.diffueraser.checkpoints import load_eraser_models, load_text_encoder
+paths = weight_paths(Path({str(eraser_weights)!r}))
+load_eraser_models(paths, "cpu", torch.float16)
+load_text_encoder(paths, "cpu", torch.float32).encode("a wall")
+slow = {{"diffusers", "transformers", "torch._dynamo", "torch._inductor", "sympy", "scipy"}}
+sys.exit(", ".join(slow & (set(sys.modules) - before)) or 0)
+"""
+    search = os.pathsep.join(str(ROOT / folder) for folder in ("", "tests"))
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": search},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
