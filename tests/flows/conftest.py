@@ -4,15 +4,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from diffueraser_weights import write_diffueraser_weights
 from embedded_support import Command
 from prefect.client.schemas import State
 from prefect.task_runners import ThreadPoolTaskRunner
 from tests_support import write_propainter_weights
 
 from flows import phases
-from flows.auto_refine import auto_refine
 from flows.caption_videos import caption_videos
 from flows.command_line import parse
+from flows.launch import AUTO_REFINE, Program
 from flows.report import Summary, VideoSummary
 from tasks import caption as caption_module
 
@@ -43,6 +44,14 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_propainter_weights(tmp_path_factory.mktemp("weights") / "propainter")
 
 
+@pytest.fixture(scope="session")
+def eraser_weights(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> Path:
+    """All published folders: tiny networks, and ProPainter's own below them."""
+    folder = write_diffueraser_weights(tmp_path_factory.mktemp("eraser_weights"))
+    (folder / "propainter").symlink_to(weights)
+    return folder
+
+
 class Run:
     """One finished run of the flow."""
 
@@ -67,11 +76,11 @@ Runner = Callable[..., Run]
 
 @pytest.fixture
 def run_flow(inline: None) -> Iterator[Runner]:
-    """Run the flow with the given command-line words, in this process."""
+    """Run a script's flow with the given command-line words, in this process."""
 
-    def run(words: list[str]) -> Run:
-        settings, _ = parse(words)
+    def run(words: list[str], program: Program = AUTO_REFINE) -> Run:
+        settings, _ = parse(words, program.settings)
         settings.output_dir.mkdir(parents=True, exist_ok=True)
-        return Run(auto_refine(settings, return_state=True), settings.output_dir)
+        return Run(program.flow(settings, return_state=True), settings.output_dir)
 
     yield run
