@@ -124,7 +124,8 @@ class SDInpaintAnchorInpainter(AnchorInpainter):
             generator=torch.Generator().manual_seed(self._stream()),  # on the CPU: the same numbers everywhere
         ).images[0]
         if self._offload:
-            pipeline.to("cpu")
+            with _quiet():  # diffusers warns that half precision does not run there
+                pipeline.to("cpu")
         return result.resize(frame.size, Image.Resampling.LANCZOS)
 
     def _stream(self) -> int:
@@ -171,7 +172,7 @@ def _load(folder: Path, device: str, number_type: str) -> Any:
             raise InputError(f"{folder}: cannot be loaded as an inpainting model ({reason})") from error
     note_load("sd_inpaint")
     pipeline.set_progress_bar_config(disable=True)
-    return pipeline.to(device)
+    return pipeline if device == "cpu" else pipeline.to(device)
 
 
 @contextmanager
