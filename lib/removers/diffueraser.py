@@ -221,4 +221,4 @@ def _anchor_frame(request: RemovalRequest, prior: np.ndarray) -> AnchorFrame | N
     frame = Image.fromarray(request.frames[index])
     anchor = request.anchor.with_prior(prior[index])
     picture = anchor.inpaint(frame, hole, request.anchor_prompt, request.anchor_n_prompt)
-    return AnchorFrame(np.asarray(picture), index)
+    return AnchorFrame(np.array(picture), index)
