@@ -315,8 +315,9 @@ def test_a_plan_knows_what_is_there(run_flow, removals, eraser_weights):
 
     assert states() == ["cached", "cached"]
     assert states("--save_comparison") == ["cached", "to do"] * 2
-    assert states("--force") == states("--use_anchor") == ["to do", "to do"]
-    assert states("--use_anchor", "--prompt_yaml", str(removals.folder)) == ["to do", "blocked"]  # no car.yaml
+    anchored = ["--use_anchor", "--anchor_model_path", str(eraser_weights / "stable-diffusion-inpainting")]
+    assert states("--force") == states(*anchored) == ["to do", "to do"]
+    assert states(*anchored, "--prompt_yaml", str(removals.folder)) == ["to do", "blocked"]  # no car.yaml
 
 
 def test_one_video_with_the_engine_that_needs_no_weights(dataset, run_flow, tmp_path):
