@@ -13,7 +13,7 @@ from lib.diffueraser.pictures import known_cells, to_bytes, to_images
 from lib.diffueraser.settings import EraserSettings
 
 # Pictures in one batch: so many pixels take about as much memory as the denoising of a window.
-PIXELS_ENCODED_AT_ONCE = 8 * 720 * 360
+PIXELS_ENCODED_AT_ONCE = 4 * 720 * 360
 PIXELS_DECODED_AT_ONCE = 4 * 720 * 360
 
 Advance = Callable[[int], None]  # told how many pictures of a batch are through
