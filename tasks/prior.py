@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 from fractions import Fraction
 
-import numpy as np
 from prefect import task
 
 from lib.records import PhaseRecord, artifacts_of
@@ -36,22 +35,21 @@ class PriorStep:
     def __call__(self, request: RemovalRequest, fps: Fraction) -> GivenPrior:
         made = _Making(self._remover, request, fps)
         record = run_nested(bind(prior, self._job.output_dir), self._job, made)
-        if made.frames is not None:
-            return GivenPrior(made.frames, record.facts)
+        if made.result is not None:
+            return GivenPrior(made.result.frames, record.facts, made.result.seconds)
         return GivenPrior(read_clip(self._job.output_dir / record.artifacts[0].path).frames, record.facts)
 
 
 class _Making:
-    """What the task is given besides its job: how to make the prior. It keeps the frames for the caller."""
+    """What the task is given besides its job: how to make the prior. It keeps the result for the caller."""
 
     def __init__(self, remover: Remover, request: RemovalRequest, fps: Fraction) -> None:
         self._remover, self._request, self.fps = remover, request, fps
-        self.frames: np.ndarray | None = None
+        self.result: RemovalResult | None = None
 
     def __call__(self, report: Callable[[float], None]) -> RemovalResult:
-        result = self._remover.remove(dataclasses.replace(self._request, report=report))
-        self.frames = result.frames
-        return result
+        self.result = self._remover.remove(dataclasses.replace(self._request, report=report))
+        return self.result
 
 
 @task(

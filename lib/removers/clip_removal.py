@@ -44,6 +44,7 @@ class GivenPrior:
 
     frames: np.ndarray  # (T, H, W, 3) uint8 RGB, of the request's size
     facts: Mapping[str, float | int | str] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)  # stage -> wall seconds; empty where it was there
 
 
 PriorMaker = Callable[[RemovalRequest, Fraction], GivenPrior]  # from frames, masks, seed and name; frames a second
@@ -110,14 +111,19 @@ def remove_from_clip(
             given = make_prior(request, source.fps)
         request = dataclasses.replace(request, prior=given.frames)
         outcome.facts |= given.facts
+        outcome.seconds |= _rounded("prior", given.seconds)
     with outcome.timed("remove"):
         result = _remove(request, remover, guidance or Guidance(), report)
     with outcome.timed("write"):
         _write(video, folder, remover, source, result, processing.feather, lossless, outcome)
-    outcome.seconds |= {f"remove.{stage}": round(value, 3) for stage, value in result.seconds.items()}
+    outcome.seconds |= _rounded("remove", result.seconds)
     outcome.facts |= result.facts
     outcome.notes += result.notes
     return outcome
+
+
+def _rounded(part: str, seconds: Mapping[str, float]) -> dict[str, float]:
+    return {f"{part}.{stage}": round(value, 3) for stage, value in seconds.items()}
 
 
 def _read_source(video: Video, processing: Processing, work_copies: float, outcome: RemovalOutcome) -> _Source:

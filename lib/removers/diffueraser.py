@@ -60,17 +60,17 @@ class DiffuEraserRemover:
             "pcm_weights_path": options.pcm_weights_path,
             "propainter_model_dir": prior.propainter_model_dir,
         }
-        if missing := [f"--{flag}" for flag, path in flags.items() if path is None]:
+        known = {flag: path for flag, path in flags.items() if path is not None}
+        if missing := [f"--{flag}" for flag in flags if flag not in known]:
             raise InputError(
                 f"--engine diffueraser needs {', '.join(missing)} (folders of published weights, see README); "
                 "--engine propagation needs no weights"
             )
-        assert options.base_model_path and options.vae_path and options.diffueraser_path and options.pcm_weights_path
         paths = WeightPaths(
-            options.base_model_path,
-            options.vae_path,
-            options.diffueraser_path,
-            options.pcm_weights_path,
+            known["base_model_path"],
+            known["vae_path"],
+            known["diffueraser_path"],
+            known["pcm_weights_path"],
             options.pcm_steps,
         )
         settings = EraserSettings(

@@ -59,7 +59,7 @@ class PropainterRemover:
         """
         if prior.propainter_model_dir is None:
             raise InputError(
-                "--propainter_model_dir is needed, the folder with the weights "
+                "--engine propainter needs --propainter_model_dir, the folder with the weights "
                 "raft-things.pth, recurrent_flow_completion.pth and ProPainter.pth"
             )
         settings = PriorSettings(

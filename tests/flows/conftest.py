@@ -15,6 +15,9 @@ from flows.caption_videos import caption_videos
 from flows.command_line import parse
 from flows.launch import AUTO_REFINE, Program
 from flows.report import Summary, VideoSummary
+from lib import model_loads
+from lib.anchor import sd_inpaint
+from lib.removers import registry
 from tasks import caption as caption_module
 
 
@@ -50,6 +53,14 @@ def eraser_weights(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> P
     folder = write_diffueraser_weights(tmp_path_factory.mktemp("eraser_weights"))
     (folder / "propainter").symlink_to(weights)
     return folder
+
+
+@pytest.fixture(scope="module")
+def fresh_models() -> None:
+    """Forget what other tests loaded in this process, which counts the loads of each model."""
+    registry._make_remover.cache_clear()
+    sd_inpaint._load.cache_clear()
+    model_loads._loads.clear()
 
 
 class Run:

@@ -46,7 +46,7 @@ def painted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, tuple[int, ...]]
 
 
 @pytest.fixture(scope="module")
-def finished_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished_folder(tmp_path_factory: pytest.TempPathFactory, fresh_models: None) -> Path:
     return tmp_path_factory.mktemp("finished")
 
 

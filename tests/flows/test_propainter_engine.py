@@ -56,7 +56,9 @@ def test_the_prior_is_both_results(dataset, finished):
     assert told["job"]["prior"]["raft_iter"] == 1
     assert {len(told["job"]["engine_fingerprint"][name]) for name in ("ProPainter.pth", "raft-things.pth")} == {64}
     assert told["facts"]["prior_windows"] >= 1
-    assert any(stage.startswith("remove.") for stage in told["seconds"])
+    coarse = json.loads((finished / "phase1/bear/provenance.json").read_text())
+    assert "prior.flow" in coarse["seconds"] and "prior.flow" not in told["seconds"]  # it was there already
+    assert read_clip(finished / "priors/bear/136x128.mkv").frames.shape == (3, 128, 136, 3)
 
 
 def test_a_rerun_is_cached_wherever_the_weights_lie(dataset, run_flow, finished, weights, tmp_path):

@@ -92,7 +92,7 @@ class Removals:
 
 
 @pytest.fixture(scope="module")
-def removals(tmp_path_factory: pytest.TempPathFactory) -> Removals:
+def removals(tmp_path_factory: pytest.TempPathFactory, fresh_models: None) -> Removals:
     return Removals(tmp_path_factory.mktemp("removals"))
 
 
