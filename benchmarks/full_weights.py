@@ -4,7 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffueraser_weights import TEXT_CONFIG, VAE_CONFIG, write_diffueraser_weights, write_lora, write_net
+from diffueraser_weights import (
+    INPAINTING_UNET_CONFIG,
+    TEXT_CONFIG,
+    VAE_CONFIG,
+    write_diffueraser_weights,
+    write_lora,
+    write_net,
+)
 
 from lib.diffueraser.config import NetConfig
 from lib.diffueraser.tensor_shapes import (
@@ -49,6 +56,15 @@ def write_full_weights(folder: Path) -> None:
     lora = random_tensors(lora_shapes(lora_targets(unet_shapes(SIZES)), 64))
     lora = {name: value.half() if value.dim() else torch.tensor(8.0).half() for name, value in lora.items()}
     write_lora(folder / "PCM_Weights", 2, lora)
+
+
+def write_full_inpainting(folder: Path) -> None:
+    """The inpainting model's networks, float32, in the folder that `write_full_weights` made."""
+    model, config = folder / "stable-diffusion-inpainting", INPAINTING_UNET_CONFIG | CONFIG
+    write_net(model / "unet", config, random_tensors(unet_shapes(SIZES, 9, motion=False)))
+    write_net(model / "vae", VAE, random_tensors(vae_shapes(VAE)))
+    text = random_tensors({f"text_model.{name}": shape for name, shape in text_encoder_shapes(TEXT).items()})
+    write_net(model / "text_encoder", TEXT, text, "model.safetensors")
 
 
 def random_tensors(shapes: Shapes) -> dict[str, torch.Tensor]:

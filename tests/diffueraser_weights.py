@@ -91,7 +91,7 @@ SCHEDULER_CONFIG = {
     "skip_prk_steps": True,
     "steps_offset": 1,
 }
-_INPAINTING_UNET_CONFIG = {
+INPAINTING_UNET_CONFIG = {
     **_SIZES,
     "_class_name": "UNet2DConditionModel",
     "in_channels": 9,
@@ -123,7 +123,7 @@ def write_diffueraser_weights(folder: Path, seed: int = 0) -> Path:
     vae = tensors_of(vae_shapes(VAE_CONFIG), seed)
     write_net(folder / "sd-vae-ft-mse", VAE_CONFIG, vae)
     write_net(inpainting / "vae", VAE_CONFIG, vae)
-    write_net(inpainting / "unet", _INPAINTING_UNET_CONFIG, tensors_of(unet_shapes(TINY, 9, motion=False), seed))
+    write_net(inpainting / "unet", INPAINTING_UNET_CONFIG, tensors_of(unet_shapes(TINY, 9, motion=False), seed))
     write_net(folder / "diffuEraser" / "brushnet", BRUSHNET_CONFIG, tensors_of(brushnet_shapes(TINY), seed))
     write_net(folder / "diffuEraser" / "unet_main", UNET_CONFIG, tensors_of(unet_shapes(TINY), seed))
     for steps in PCM_STEPS:

@@ -172,7 +172,13 @@ def _load(folder: Path, device: str, number_type: str) -> Any:
             raise InputError(f"{folder}: cannot be loaded as an inpainting model ({reason})") from error
     note_load("sd_inpaint")
     pipeline.set_progress_bar_config(disable=True)
-    return pipeline if device == "cpu" else pipeline.to(device)
+    if device == "cpu":
+        return pipeline
+    from lib.anchor.unet_graph import run_as_graph
+
+    pipeline.to(device)
+    run_as_graph(pipeline.unet)
+    return pipeline
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
 
 MOST_GRAPHS = 64  # more shapes than this at a time are not captured any more, so that memory stays bounded
 
@@ -29,7 +28,7 @@ class CudaGraphs:
         self._captured: dict[tuple[object, ...], _Captured] = {}
         self._met: set[tuple[object, ...]] = set()
 
-    def __call__(self, module: nn.Module, method: str, *inputs: torch.Tensor | int) -> torch.Tensor:
+    def __call__(self, module: object, method: str, *inputs: torch.Tensor | int) -> torch.Tensor:
         key = (module, method, *(_signature(value) for value in inputs))
         if key not in self._captured:
             if key not in self._met or len(self._captured) >= MOST_GRAPHS:
@@ -49,7 +48,7 @@ class CudaGraphs:
         self._met.clear()
         self._pool = None
 
-    def _capture(self, module: nn.Module, method: str, inputs: Sequence[torch.Tensor | int]) -> _Captured:
+    def _capture(self, module: object, method: str, inputs: Sequence[torch.Tensor | int]) -> _Captured:
         statics = [value.clone() if isinstance(value, torch.Tensor) else value for value in inputs]
         graph = torch.cuda.CUDAGraph()
         if self._pool is None:

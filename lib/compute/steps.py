@@ -3,15 +3,14 @@
 from typing import Protocol
 
 import torch
-from torch import nn
 
 
 class Steps(Protocol):
     """Runs `getattr(module, method)(*inputs)`; the result belongs to the caller."""
 
-    def __call__(self, module: nn.Module, method: str, *inputs: torch.Tensor | int) -> torch.Tensor: ...
+    def __call__(self, module: object, method: str, *inputs: torch.Tensor | int) -> torch.Tensor: ...
 
 
-def run_directly(module: nn.Module, method: str, *inputs: torch.Tensor | int) -> torch.Tensor:
+def run_directly(module: object, method: str, *inputs: torch.Tensor | int) -> torch.Tensor:
     """Just call it."""
     return getattr(module, method)(*inputs)

@@ -157,6 +157,8 @@ class DiffuEraserRemover:
             made = self.prior.remove(dataclasses.replace(request, anchor=None, may_overwrite=False))
             prior, facts = made.frames, dict(made.facts)
             seconds = {f"prior {stage}": value for stage, value in made.seconds.items()}
+        if self._settings.offload:
+            self.prior.rest()
         started = time.perf_counter()
         anchor = _anchor_frame(request, prior)
         anchored = time.perf_counter()

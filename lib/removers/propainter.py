@@ -115,6 +115,11 @@ class PropainterRemover:
 
         return Prior.load(self._model_dir, self._settings, torch_device())
 
+    def rest(self) -> None:
+        """Leave as much device memory to others as goes without loading the weights again."""
+        if "_prior" in self.__dict__:
+            self._prior.rest()
+
     def remove(self, request: RemovalRequest) -> RemovalResult:
         """Fill the hole of every frame. Prompts play no part, and no anchor is spread: its picture is the result's.
 
