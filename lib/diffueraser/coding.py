@@ -79,11 +79,17 @@ class ClipCoder:
             advance(len(batch))
         return store
 
-    def decode(self, latents: LatentStore, advance: Advance) -> np.ndarray:
-        """Scaled latents (T, 4, h, w) -> (T, H, W, 3) uint8."""
+    def decode(
+        self, latents: LatentStore, advance: Advance, landed: Callable[[np.ndarray, int, int], None]
+    ) -> np.ndarray:
+        """Scaled latents (T, 4, h, w) -> (T, H, W, 3) uint8.
+
+        Args:
+            landed: called with all frames, and from where to where they are there now.
+        """
         count, _, height, width = latents.shape
         frames = np.empty((count, height * CELL, width * CELL, 3), np.uint8)
-        host = HostFrames(frames)
+        host = HostFrames(frames, lambda start, stop: landed(frames, start, stop))
         for batch in self._batches(count, PIXELS_DECODED_AT_ONCE):
             host.put(batch.start, to_bytes(self._decode(latents.read(batch))))
             advance(len(batch))

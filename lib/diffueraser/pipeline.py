@@ -93,6 +93,7 @@ class DiffuEraser:
         anchor: AnchorFrame | None = None,
         *,
         report: Callable[[float], None] = lambda _share: None,
+        deliver: Callable[[np.ndarray], None] = lambda _frames: None,
     ) -> Erased:
         """Paint the holes of one clip.
 
@@ -101,6 +102,7 @@ class DiffuEraser:
             draws: where random numbers come from.
             anchor: windows see it as one more frame (settings.anchor_scope), and it is the result's frame.
             report: called with the share done, 0..1.
+            deliver: called with the result's frames (n, H, W, 3) in order, as soon as they are there.
 
         Raises:
             ValueError: an anchor does not fit beside the frames of a window.
@@ -111,7 +113,7 @@ class DiffuEraser:
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
         run = _Run(self, clip, text, draws, anchor, report)
-        frames = run.erase()
+        frames = run.erase(deliver)
         return Erased(frames, run.seconds() | {"all": time.perf_counter() - started}, run.facts())
 
     @contextmanager
@@ -157,8 +159,14 @@ class _Run:
         self._clock = Stopwatch(eraser.device)
         self._progress = _Progress(report, self._work())
 
-    def erase(self) -> np.ndarray:
+    def erase(self, deliver: Callable[[np.ndarray], None]) -> np.ndarray:
         """(T, H, W, 3) uint8; the anchor's frame is the anchor's picture."""
+
+        def hand_over(frames: np.ndarray, start: int, stop: int) -> None:
+            if self._anchor and start <= self._anchor.index < stop:
+                frames[self._anchor.index] = self._anchor.picture
+            deliver(frames[start:stop])
+
         eraser = self._eraser
         eraser.prepare((self._length, *self._coder.shape))
         vae, networks = eraser.models.vae, (eraser.models.brushnet, eraser.models.unet)
@@ -177,10 +185,7 @@ class _Run:
         with eraser.at_work(*networks), self._clock.stage("denoise"):
             latents = self._denoise(self._noised(latents), cond, self._windows, anchor)
         with eraser.at_work(vae), self._clock.stage("decode"):
-            frames = self._coder.decode(latents, self._count_decoded())
-        if self._anchor:
-            frames[self._anchor.index] = self._anchor.picture
-        return frames
+            return self._coder.decode(latents, self._count_decoded(), hand_over)
 
     def seconds(self) -> dict[str, float]:
         return self._clock.seconds()

@@ -14,6 +14,10 @@ def ignore_progress(_fraction: float) -> None:
     """The default of `RemovalRequest.report`: nobody watches."""
 
 
+def ignore_frames(_frames: np.ndarray) -> None:
+    """The default of `RemovalRequest.deliver`: the result is early enough."""
+
+
 @dataclass(frozen=True)
 class RemovalRequest:
     """One clip to clean, at processing size, in memory.
@@ -35,6 +39,8 @@ class RemovalRequest:
     seed: int = 42
     video_name: str = ""  # names the random streams, so a result does not depend on the batch
     report: Callable[[float], None] = ignore_progress  # called with the share done, 0..1
+    # Called with the result's frames (n, H, W, 3) in order, as soon as they are final; an engine need not call it.
+    deliver: Callable[[np.ndarray], None] = ignore_frames
 
 
 @dataclass

@@ -190,7 +190,9 @@ class DiffuEraserRemover:
         draws = SeededDraws(request.seed, request.video_name)
         clip = Clip(request.frames, request.masks, prior)
         try:
-            return eraser(clip, _encoded(encoder, request), draws, anchor, report=request.report)
+            return eraser(
+                clip, _encoded(encoder, request), draws, anchor, report=request.report, deliver=request.deliver
+            )
         except torch.OutOfMemoryError as error:
             torch.cuda.empty_cache()
             raise _too_big(clip, request, error) from error
