@@ -8,7 +8,17 @@ from pathlib import Path
 from typing import Any
 
 FILE_NAME = "provenance.json"
-_PACKAGES = ("numpy", "opencv-python-headless", "av", "pypatchmatch", "torch", "diffusers", "transformers", "prefect")
+_PACKAGES = (
+    "numpy",
+    "opencv-python-headless",
+    "av",
+    "pypatchmatch",
+    "torch",
+    "tokenizers",
+    "diffusers",
+    "transformers",
+    "prefect",
+)
 
 
 def software_versions() -> dict[str, str]:
