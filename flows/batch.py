@@ -9,7 +9,7 @@ from lib.captioner.backend import load_captioner
 from lib.captioner.environment import CaptionEnv, check_caption_env, resolve_caption_env
 from lib.captioner.prompt_file import NEGATIVE_PROMPT, TEXT_GUIDANCE_SCALE, is_ours
 from lib.captioner.schema import read_prompt_file
-from lib.removers.clip_removal import separate_prior
+from lib.removers.products import separate_prior
 from lib.runtime.fingerprints import sha256_file
 from lib.settings import AutoRefineSettings
 from lib.video.datasets import Video
@@ -33,7 +33,8 @@ class Batch(RemovalBatch[AutoRefineSettings]):
         return self.settings.prompts.caption_source == "coarse" or compared
 
     def coarse(self, video: Video, fingerprints: Fingerprints) -> CoarseJob:
-        return CoarseJob(**{**self.removal(video, fingerprints), "processing": self.settings.phase1_processing})
+        plain = self.removal(video, fingerprints, anchor=False, text=False)
+        return CoarseJob(**{**plain, "processing": self.settings.phase1_processing})
 
     def prompt_file(self, video: Video) -> Path:
         return self.settings.prompt_cache_dir / f"{video.name}.yaml"
@@ -81,7 +82,8 @@ class Batch(RemovalBatch[AutoRefineSettings]):
             _or(prompts.n_prompt, file.n_prompt),
             _or(prompts.text_guidance_scale, file.text_guidance_scale),
         )
-        return RefineJob(**{**dict(coarse), "processing": self.settings.processing}, **self.guidance(words))
+        fingerprints = Fingerprints(coarse.video_fingerprint, coarse.mask_fingerprint)
+        return RefineJob(**self.guided(coarse.video, fingerprints, words))
 
     def comparison_of_phases(self, coarse: CoarseJob, coarse_key: str, refine: RefineJob, key: str) -> ComparisonJob:
         return self.comparison(refine, key, (self.result_path(coarse), coarse_key))

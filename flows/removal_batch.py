@@ -1,7 +1,7 @@
 """What the jobs of all flows have in common: engine, anchor, words, comparison."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -9,9 +9,9 @@ from flows.inputs import Fingerprints
 from lib.anchor.base import AnchorInpainter
 from lib.errors import InputError
 from lib.removers.base import Remover
-from lib.removers.clip_removal import separate_prior
-from lib.removers.registry import get_anchor, get_remover
-from lib.settings import RunSettings
+from lib.removers.products import separate_prior
+from lib.removers.registry import get_anchor, make_remover
+from lib.settings import DiffuEraserOptions, RunSettings
 from lib.video.datasets import Video
 from tasks.jobs import ComparisonJob, GuidedJob, RemovalJob
 
@@ -33,7 +33,7 @@ class RemovalBatch(Generic[Settings]):
     def __init__(self, settings: Settings) -> None:
         """Raises InputError: a setting that the engine cannot do without is missing."""
         self.settings = settings
-        self.remover: Remover = get_remover(settings.engine, settings.engine_prior, settings.engine_options)
+        self.remover: Remover = make_remover(settings.engine, settings.engine_prior, settings.engine_options)
         chosen = settings.engine_anchor
         offload = settings.diffueraser.offload
         self.anchor: AnchorInpainter | None = (
@@ -57,26 +57,31 @@ class RemovalBatch(Generic[Settings]):
             raise InputError("\n".join(problems))
 
     @cached_property
-    def _engine_fingerprint(self) -> dict[str, str]:
-        return self.remover.fingerprint()
-
-    @cached_property
     def _anchor_fingerprint(self) -> dict[str, str]:
         return self.anchor.fingerprint() if self.anchor else {}
 
-    def removal(self, video: Video, fingerprints: Fingerprints) -> dict[str, Any]:
-        """What every removal job of this video starts from."""
+    def removal(self, video: Video, fingerprints: Fingerprints, *, anchor: bool, text: bool) -> dict[str, Any]:
+        """What every removal job of this video starts from, whether or not it has an anchor and text."""
         return {
             "video": video,
             "output_dir": self.settings.output_dir,
             "video_fingerprint": fingerprints.video,
             "mask_fingerprint": fingerprints.mask,
-            "engine": self.settings.engine,
-            "prior": self.settings.engine_prior,
-            "options": self.settings.engine_options,
-            "engine_fingerprint": self._engine_fingerprint,
             "processing": self.settings.processing,
+            **self._setup(anchor, text),
         }
+
+    @cache  # noqa: B019 (a batch lives as long as its run)
+    def _setup(self, anchor: bool, text: bool) -> dict[str, Any]:
+        """The engine and its fingerprint. Options without effect are left as they are by default."""
+        options = self.settings.engine_options
+        if options:
+            unused = [name for name, used in (("anchor_scope", anchor), ("cfg_gate", text)) if not used]
+            defaults = {name: DiffuEraserOptions.model_fields[name].default for name in unused}
+            options = options.model_copy(update=defaults)
+        engine, prior = self.settings.engine, self.settings.engine_prior
+        fingerprint = make_remover(engine, prior, options).fingerprint()
+        return {"engine": engine, "prior": prior, "options": options, "engine_fingerprint": fingerprint}
 
     @property
     def anchor_takes_prompt(self) -> bool:
@@ -88,13 +93,14 @@ class RemovalBatch(Generic[Settings]):
         no_text = scale == 0 and self.settings.diffueraser.cfg_gate == "exact"
         return self.settings.prompts.use_text and self.remover.uses_text and not no_text
 
-    def guidance(self, words: Words) -> dict[str, Any]:
-        """The words and the anchor as a job has them: what has no effect is left empty."""
+    def guided(self, video: Video, fingerprints: Fingerprints, words: Words) -> dict[str, Any]:
+        """A removal with anchor and words: what has no effect is left empty."""
         use_text = self.text_takes_prompt(words.text_guidance_scale) and bool(words.prompt or words.n_prompt)
         # Without words of its own an engine leaves it to the anchor what to make of them: they are the job's input.
         handed_on = self.anchor is not None and self.remover.uses_prompt and not self.remover.uses_text
         used = use_text or self.anchor_takes_prompt or handed_on
         return {
+            **self.removal(video, fingerprints, anchor=self.anchor is not None, text=use_text),
             "anchor": self.settings.engine_anchor,
             "anchor_fingerprint": self._anchor_fingerprint,
             "prompt": words.prompt if used else "",

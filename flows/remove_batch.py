@@ -47,7 +47,7 @@ class RemoveBatch(RemovalBatch[RemoveSettings]):
 
     def remove(self, video: Video, fingerprints: Fingerprints) -> RemoveJob:
         """Raises InputError: a prompt was promised and is not there."""
-        return RemoveJob(**self.removal(video, fingerprints), **self.guidance(self._words(video.name)))
+        return RemoveJob(**self.guided(video, fingerprints, self._words(video.name)))
 
     def _words(self, name: str) -> Words:
         """Flag, else prompt file, else the default, each word by itself."""

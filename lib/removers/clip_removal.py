@@ -3,26 +3,23 @@
 import dataclasses
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from lib.anchor.base import AnchorInpainter
 from lib.memory import check_memory
 from lib.removers.base import RemovalRequest, RemovalResult, Remover, ignore_progress
+from lib.removers.products import Products, Source, separate_prior
 from lib.settings import Processing
 from lib.video.clip import frame_names, probe_clip, read_clip
-from lib.video.compose import Blend, Feather, compose
 from lib.video.datasets import Video
 from lib.video.masks import dilate, read_masks
 from lib.video.sizes import crop_back, fit_longer_side, pad_to_multiple, processing_size, resize_frames, resize_masks
-from lib.video.writer import write_clip, write_lossless
-
-ANCHOR_FILE = "anchor_frame.png"
 
 
 @dataclass(frozen=True)
@@ -66,18 +63,6 @@ class RemovalOutcome:
         self.seconds[stage] = round(time.perf_counter() - start, 3)
 
 
-@dataclass(frozen=True)
-class _Source:
-    frames: np.ndarray  # (T, H, W, 3) uint8 RGB at the result's size
-    masks: np.ndarray  # (T, h, w) bool, dilated, at processing size
-    fps: Fraction
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(h, w) of the processing."""
-        return self.masks.shape[1], self.masks.shape[2]
-
-
 def remove_from_clip(
     video: Video,
     folder: Path,
@@ -112,10 +97,19 @@ def remove_from_clip(
         request = dataclasses.replace(request, prior=given.frames)
         outcome.facts |= given.facts
         outcome.seconds |= _rounded("prior", given.seconds)
-    with outcome.timed("remove"):
-        result = _remove(request, remover, guidance or Guidance(), report)
-    with outcome.timed("write"):
-        _write(video, folder, remover, source, result, processing.feather, lossless, outcome)
+    products = Products(folder, source, processing.feather)
+    # Encoding needs no GPU: the prior's clip is written while the engine works.
+    with ThreadPoolExecutor(max_workers=1) as aside:
+        beside = separate_prior(remover)
+        early = aside.submit(products.clip, request.prior, beside) if beside and request.prior is not None else None
+        with outcome.timed("remove"):
+            result = _remove(request, remover, guidance or Guidance(), report)
+        with outcome.timed("write"):
+            _write(products, remover, result, lossless, outcome)
+            if early:
+                outcome.paths.append(early.result()[0])
+            elif beside and result.prior is not None:
+                outcome.paths.append(products.clip(result.prior, beside)[0])
     outcome.seconds |= _rounded("remove", result.seconds)
     outcome.facts |= result.facts
     outcome.notes += result.notes
@@ -126,7 +120,7 @@ def _rounded(part: str, seconds: Mapping[str, float]) -> dict[str, float]:
     return {f"{part}.{stage}": round(value, 3) for stage, value in seconds.items()}
 
 
-def _read_source(video: Video, processing: Processing, work_copies: float, outcome: RemovalOutcome) -> _Source:
+def _read_source(video: Video, processing: Processing, work_copies: float, outcome: RemovalOutcome) -> Source:
     check_memory(probe_clip(video.video_path), processing, work_copies)
     clip = read_clip(video.video_path, processing.video_length)
     track = read_masks(
@@ -150,7 +144,8 @@ def _read_source(video: Video, processing: Processing, work_copies: float, outco
         "fps": str(clip.fps),
         "hole_share": round(float(masks.mean()), 5),
     }
-    return _Source(resize_frames(clip.frames, result_size), masks, clip.fps)
+    audio = video.video_path if video.video_path.is_file() else None
+    return Source(resize_frames(clip.frames, result_size), masks, clip.fps, audio)
 
 
 def _remove(
@@ -186,45 +181,12 @@ def _remove(
 
 
 def _write(
-    video: Video,
-    folder: Path,
-    remover: Remover,
-    source: _Source,
-    result: RemovalResult,
-    feather: int | None,
-    lossless: bool,
-    outcome: RemovalOutcome,
+    products: Products, remover: Remover, result: RemovalResult, lossless: bool, outcome: RemovalOutcome
 ) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    audio = video.video_path if video.video_path.is_file() else None
-
-    def composed(frames: np.ndarray, engine: Remover) -> Iterator[np.ndarray]:
-        blend: Blend = engine.blend if feather is None else Feather(feather)
-        return compose(source.frames, frames, source.masks, blend)
-
-    path = folder / f"{remover.name}.mp4"
-    outcome.notes += write_clip(path, composed(result.frames, remover), source.fps, audio_from=audio)
+    path, notes = products.clip(result.frames, remover)
     outcome.paths.append(path)
+    outcome.notes += notes
     if lossless:
-        path = folder / f"{remover.name}.mkv"
-        write_lossless(path, composed(result.frames, remover), source.fps)
-        outcome.paths.append(path)
+        outcome.paths.append(products.lossless(result.frames, remover))
     if result.anchor_frame is not None:
-        outcome.paths.append(_write_picture(folder / ANCHOR_FILE, result.anchor_frame))
-    beside = separate_prior(remover)
-    if beside and result.prior is not None:
-        path = folder / f"{beside.name}.mp4"
-        write_clip(path, composed(result.prior, beside), source.fps, audio_from=audio)
-        outcome.paths.append(path)
-
-
-def separate_prior(remover: Remover) -> Remover | None:
-    """The engine whose result is a product of its own beside this one's."""
-    return remover.prior if remover.prior is not remover else None
-
-
-def _write_picture(path: Path, frame: np.ndarray) -> Path:
-    draft = path.with_name(f".{path.name}")
-    Image.fromarray(frame).save(draft, format="PNG")
-    draft.replace(path)
-    return path
+        outcome.paths.append(products.anchor(result.anchor_frame))

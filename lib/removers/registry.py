@@ -37,10 +37,10 @@ _ANCHORS: dict[AnchorName, Callable[[Anchor, int, bool], AnchorInpainter]] = {
 }
 
 
-def get_remover(
+def make_remover(
     engine: Engine, prior: PropainterPrior | None = None, options: DiffuEraserOptions | None = None
 ) -> Remover:
-    """The engine as set; the same object for the whole process, so that models load once.
+    """The engine as set.
 
     Args:
         prior: where the engine has a prior, its settings.
@@ -49,13 +49,17 @@ def get_remover(
     Raises:
         InputError: a setting that the engine cannot do without is missing.
     """
-    key = engine.engine, prior or PropainterPrior(), options or DiffuEraserOptions()
-    return _make_remover(*key)  # type: ignore[arg-type] (frozen models have a hash)
+    return _ENGINES[engine.engine](prior or PropainterPrior(), options or DiffuEraserOptions())
 
 
-@lru_cache(maxsize=1)
-def _make_remover(name: EngineName, prior: PropainterPrior, options: DiffuEraserOptions) -> Remover:
-    return _ENGINES[name](prior, options)
+def get_remover(
+    engine: Engine, prior: PropainterPrior | None = None, options: DiffuEraserOptions | None = None
+) -> Remover:
+    """As `make_remover`; the same object while a process asks for the same one, so that models load once."""
+    return _kept_remover(engine, prior, options)  # type: ignore[arg-type] (frozen models have a hash)
+
+
+_kept_remover = lru_cache(maxsize=1)(make_remover)
 
 
 def get_anchor(anchor: Anchor, seed: int, *, offload: bool = False) -> AnchorInpainter:

@@ -58,7 +58,7 @@ def eraser_weights(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> P
 @pytest.fixture(scope="module")
 def fresh_models() -> None:
     """Forget what other tests loaded in this process, which counts the loads of each model."""
-    registry._make_remover.cache_clear()
+    registry._kept_remover.cache_clear()
     sd_inpaint._load.cache_clear()
     model_loads._loads.clear()
 

@@ -210,7 +210,8 @@ def keys(removals: Removals, weights: Path, command: str, *more: str) -> list[st
     [
         (3, ["--prompt", "a lake", "--n_prompt", "ducks", "--text_guidance_scale", "5"]),
         (3, ["--anchor_frame_idx", "2", "--anchor_steps", "9", "--anchor_method", "patch"]),
-        (1, ["--text_guidance_scale", "5"]),
+        (3, ["--anchor_scope", "main", "--cfg_gate", "reference"]),
+        (1, ["--text_guidance_scale", "5", "--cfg_gate", "reference"]),
         (1, ["--offload", "--precision", "fp32", "--no_metrics", "--max_workers", "3"]),
         (2, ["--prompt", PROMPT]),
     ],
@@ -227,6 +228,7 @@ def test_what_has_no_effect_is_in_no_key(removals, eraser_weights, mode, more):
         (1, ["--n_prompt", "ducks"]),
         (1, ["--anchor_frame_idx", "2"]),
         (1, ["--anchor_steps", "9"]),
+        (1, ["--anchor_scope", "main"]),
         (1, ["--use_text"]),
         (2, ["--text_guidance_scale", "5"]),
         (3, ["--pcm_steps", "4"]),
