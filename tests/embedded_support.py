@@ -18,16 +18,16 @@ SCRIPT = ROOT / "flows" / "auto_refine.py"
 
 
 class Command:
-    """`python flows/auto_refine.py …` running; stdout and stderr go to a file."""
+    """`python flows/<script>.py …` running; stdout and stderr go to a file."""
 
     started: ClassVar[list["Command"]] = []
 
-    def __init__(self, words: list[str], output_dir: Path) -> None:
+    def __init__(self, words: list[str], output_dir: Path, script: Path = SCRIPT) -> None:
         self.output_dir = output_dir
         self.log = output_dir.with_name(f"{output_dir.name}.log")
         env = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
         self.process = subprocess.Popen(
-            [sys.executable, str(SCRIPT), *words],
+            [sys.executable, str(script), *words],
             stdin=subprocess.DEVNULL,
             stdout=self.log.open("w"),
             stderr=subprocess.STDOUT,
@@ -75,9 +75,9 @@ class Command:
         assert left == [], [_read(pid, "cmdline") for pid in left]
 
 
-def run_command(words: list[str], output_dir: Path) -> Command:
+def run_command(words: list[str], output_dir: Path, script: Path = SCRIPT) -> Command:
     """Run to the end."""
-    command = Command(words, output_dir)
+    command = Command(words, output_dir, script)
     command.wait()
     return command
 

@@ -16,7 +16,7 @@ from flows.command_line import parse
 from flows.launch import main
 from flows.plan import make_plan
 from lib.removers.propainter import PropainterRemover
-from lib.video.clip import probe_clip, read_clip
+from lib.video.clip import read_clip
 
 NAMES = ("bear", "car")
 COMMAND = seed_commands.quick(seed_commands.AUTO_REFINE).replace("--caption_env caption_env", "")
@@ -82,7 +82,14 @@ def test_files_of_all_phases(finished):
         assert final == common | {"diffueraser.mkv", "anchor_frame.png", "comparison_4in1.mp4"}
         for file in ("diffueraser.mp4", "propainter.mp4"):
             assert read_clip(finished / "final" / name / file).frames.shape == (4, 64, 72, 3)
-        assert probe_clip(finished / "final" / name / "comparison_4in1.mp4").width == 144
+
+
+def test_the_comparison_shows_the_prior_below_the_input(finished):
+    grid = read_clip(finished / "final" / "bear" / "comparison_4in1.mp4").frames.astype(int)
+    assert grid.shape == (4, 128, 144, 3)
+    for file, cell in (("propainter.mp4", grid[:, 64:, :72]), ("diffueraser.mp4", grid[:, 64:, 72:])):
+        shown = read_clip(finished / "final" / "bear" / file).frames.astype(int)
+        assert np.abs(shown - cell)[:, 20:].mean() < 6  # below the label
 
 
 def test_the_prior_is_made_once_for_coarse_and_refine_and_each_model_loads_once(finished, finished_folder):

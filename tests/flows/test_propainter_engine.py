@@ -7,14 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from embedded_support import run_command
 from PIL import Image
 from tests_support import Dataset, same_weights
 
 from flows.command_line import parse
 from flows.launch import main
 from flows.plan import make_plan
-from flows.report import Summary
 from lib.video.clip import read_clip
 
 QUICK = ["--raft_iter", "1"]
@@ -158,17 +156,3 @@ def keys(settings, dataset: Dataset) -> tuple[str, str]:
     path.write_text("prompt: [a wall]\n")
     coarse = batch.coarse(video, Fingerprints("a" * 64, "b" * 64))
     return coarse.cache_key, batch.refine(coarse).cache_key
-
-
-def test_the_command_runs_it_in_pool_processes(dataset, weights, tmp_path, monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # in a process of its own, beside whatever else runs
-    dataset.add("bear", frames=3, height=128, width=128)
-    out = tmp_path / "out"
-    prompts = out / "prompt_cache"
-    prompts.mkdir(parents=True)
-    (prompts / "bear.yaml").write_text("prompt: [a wall]\n")  # spares the caption pool
-    command = run_command([*flags(dataset, out, weights), "--caption_source", "original"], out)
-    assert command.process.returncode == 0, command.text()
-    summary = Summary.model_validate_json((out / "summary.json").read_bytes())
-    assert summary.counts["done"] == 1
-    assert (out / "final" / "bear" / "propainter.mp4").is_file()

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import seed_commands
 import yaml
+from embedded_support import run_command, stored_records
 from PIL import Image
 from tests_support import Dataset
 
@@ -320,6 +321,18 @@ def test_a_plan_knows_what_is_there(run_flow, removals, eraser_weights):
     anchored = ["--use_anchor", "--anchor_model_path", str(eraser_weights / "stable-diffusion-inpainting")]
     assert states("--force") == states(*anchored) == ["to do", "to do"]
     assert states(*anchored, "--prompt_yaml", str(removals.folder)) == ["to do", "blocked"]  # no car.yaml
+
+
+def test_the_command_runs_in_pool_processes(removals, eraser_weights, tmp_path, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # in a process of its own, beside whatever else runs
+    monkeypatch.setattr(removals, "out", tmp_path / "out")
+    command = run_command(removals.words(seed_commands.BASELINE, eraser_weights), tmp_path / "out", REMOVE.script)
+    assert command.process.returncode == 0, command.text()
+    command.assert_nothing_left()
+    facts = [json.loads((tmp_path / "out" / name / "provenance.json").read_text())["facts"] for name in NAMES]
+    for name in ("unet", "brushnet", "vae", "text_encoder", "sd_inpaint", "propainter"):
+        assert [told[f"loads.{name}"] for told in facts] == [1, 1]
+    assert {record.phase for record in stored_records(tmp_path / "out")} == {"prior", "remove", "comparison"}
 
 
 def test_one_video_with_the_engine_that_needs_no_weights(dataset, run_flow, tmp_path):
