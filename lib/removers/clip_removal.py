@@ -16,6 +16,7 @@ from lib.memory import check_memory
 from lib.removers.base import RemovalRequest, RemovalResult, Remover, ignore_progress
 from lib.removers.products import Products, Source, separate_prior
 from lib.settings import Processing
+from lib.video.background import BackgroundWriter
 from lib.video.clip import frame_names, probe_clip, read_clip
 from lib.video.datasets import Video
 from lib.video.masks import dilate, read_masks
@@ -98,14 +99,16 @@ def remove_from_clip(
         outcome.facts |= given.facts
         outcome.seconds |= _rounded("prior", given.seconds)
     products = Products(folder, source, processing.feather)
-    # Encoding needs no GPU: the prior's clip is written while the engine works.
-    with ThreadPoolExecutor(max_workers=1) as aside:
+    # Encoding needs no GPU: clips are written while the engine works.
+    with ThreadPoolExecutor(max_workers=1) as aside, products.clip_as_it_is_made(remover) as writer:
         beside = separate_prior(remover)
         early = aside.submit(products.clip, request.prior, beside) if beside and request.prior is not None else None
         with outcome.timed("remove"):
-            result = _remove(request, remover, guidance or Guidance(), report)
+            result = _remove(request, remover, guidance or Guidance(), report, writer)
         with outcome.timed("write"):
-            _write(products, remover, result, lossless, outcome)
+            outcome.notes += writer.complete()
+            outcome.paths.append(writer.path)
+            _write_more(products, remover, result, lossless, outcome)
             if early:
                 outcome.paths.append(early.result()[0])
             elif beside and result.prior is not None:
@@ -149,10 +152,21 @@ def _read_source(video: Video, processing: Processing, work_copies: float, outco
 
 
 def _remove(
-    request: RemovalRequest, remover: Remover, guidance: Guidance, report: Callable[[float], None]
+    request: RemovalRequest,
+    remover: Remover,
+    guidance: Guidance,
+    report: Callable[[float], None],
+    writer: BackgroundWriter,
 ) -> RemovalResult:
+    """The engine's result at the request's size; all its frames are put into the writer."""
     frames, masks, crop = pad_to_multiple(request.frames, request.masks, remover.size_multiple)
-    prior = request.prior
+    prior, delivered = request.prior, 0
+
+    def deliver(part: np.ndarray) -> None:
+        nonlocal delivered
+        writer.put(crop_back(part, crop))
+        delivered += len(part)
+
     request = dataclasses.replace(
         request,
         frames=frames,
@@ -168,9 +182,11 @@ def _remove(
         # What the object hides is not needed any more, and a second copy of a long clip is a lot.
         may_overwrite=True,
         report=report,
+        deliver=deliver,
     )
     result = remover.remove(request)
     result.frames = crop_back(result.frames, crop)
+    writer.put(result.frames[delivered:])
     if result.prior is not None:
         result.prior = crop_back(result.prior, crop)
     if result.anchor_frame is not None:
@@ -180,12 +196,9 @@ def _remove(
     return result
 
 
-def _write(
+def _write_more(
     products: Products, remover: Remover, result: RemovalResult, lossless: bool, outcome: RemovalOutcome
 ) -> None:
-    path, notes = products.clip(result.frames, remover)
-    outcome.paths.append(path)
-    outcome.notes += notes
     if lossless:
         outcome.paths.append(products.lossless(result.frames, remover))
     if result.anchor_frame is not None:

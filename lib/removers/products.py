@@ -1,6 +1,6 @@
 """The files of a removal: results composed into the source, as mp4 and without loss, and the anchor picture."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from lib.removers.base import Remover
+from lib.video.background import BackgroundWriter
 from lib.video.compose import Blend, Feather, compose
 from lib.video.writer import write_clip, write_lossless
 
@@ -44,6 +45,13 @@ class Products:
         notes = write_clip(path, self._composed(frames, engine), self.source.fps, audio_from=self.source.audio)
         return path, notes
 
+    def clip_as_it_is_made(self, engine: Remover) -> BackgroundWriter:
+        """`<engine>.mp4`, written beside the engine's work."""
+        path, source = self.folder / f"{engine.name}.mp4", self.source
+        return BackgroundWriter(
+            path, source.fps, lambda frames: self._composed(frames, engine), audio_from=source.audio
+        )
+
     def lossless(self, frames: np.ndarray, engine: Remover) -> Path:
         """`<engine>.mkv`."""
         path = self.folder / f"{engine.name}.mkv"
@@ -59,7 +67,7 @@ class Products:
         draft.replace(path)
         return path
 
-    def _composed(self, frames: np.ndarray, engine: Remover) -> Iterator[np.ndarray]:
+    def _composed(self, frames: Iterable[np.ndarray], engine: Remover) -> Iterator[np.ndarray]:
         blend: Blend = engine.blend if self.feather is None else Feather(self.feather)
         return compose(self.source.frames, frames, self.source.masks, blend)
 

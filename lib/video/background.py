@@ -19,11 +19,11 @@ class _CancelledError(Exception):
 
 
 class BackgroundWriter:
-    """Writes an mp4 in a thread of its own. Leaving the block by an error leaves no file.
+    """Writes an mp4 in a thread of its own; a block that is left before `complete` leaves no file.
 
     with BackgroundWriter(path, fps, finish) as writer:
         writer.put(frames)
-    writer.notes
+        notes = writer.complete()
     """
 
     def __init__(self, path: Path, fps: Fraction, finish: Finish, *, audio_from: Path | None = None) -> None:
@@ -32,28 +32,27 @@ class BackgroundWriter:
         self._pool = ThreadPoolExecutor(1)
         frames = finish(self._frames())
         self._written = self._pool.submit(write_clip, path, frames, fps, audio_from=audio_from)
-        self.notes: tuple[str, ...] = ()
+        self.path = path
 
     def put(self, frames: np.ndarray) -> None:
         """The next frames, (n, H, W, 3); they must not change any more."""
         self._queue.put(frames)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_error: object) -> None:
-        """Wait until the file is there.
+    def complete(self) -> tuple[str, ...]:
+        """After the last frame: wait until the file is there; notes for the user.
 
         Raises:
             OSError, ValueError: it could not be written.
         """
-        self._queue.put(_CancelledError() if kind else None)
-        try:
-            self.notes = self._written.result()
-        except _CancelledError:
-            pass
-        finally:
-            self._pool.shutdown()
+        self._queue.put(None)
+        return self._written.result()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._queue.put(_CancelledError())
+        self._pool.shutdown()
 
     def _frames(self) -> Iterator[np.ndarray]:
         while (frames := self._queue.get()) is not None:

@@ -1,5 +1,6 @@
 """From files to files: what an engine is handed, how its result is composed, what is written."""
 
+import dataclasses
 from fractions import Fraction
 from pathlib import Path
 
@@ -115,3 +116,36 @@ def test_without_guidance_nothing_is_said(video, tmp_path):
     assert request.anchor is None
     assert [request.anchor_prompt, request.prompt, request.n_prompt, request.text_guidance_scale] == ["", "", "", 0.0]
     assert outcome.notes == ["flat"]
+
+
+class PartwiseRemover(FlatRemover):
+    """Hands its frames over as they are made."""
+
+    def remove(self, request: RemovalRequest) -> RemovalResult:
+        result = super().remove(request)
+        result.frames[:] = np.arange(len(result.frames), dtype=np.uint8)[:, None, None, None] * 40
+        request.deliver(result.frames[:1])
+        request.deliver(result.frames[1:2])
+        return result
+
+
+def test_frames_that_are_handed_over_early_make_the_same_clip(video: Video, tmp_path: Path) -> None:
+    class LateRemover(PartwiseRemover):
+        def remove(self, request: RemovalRequest) -> RemovalResult:
+            return super().remove(dataclasses.replace(request, deliver=lambda _frames: None))
+
+    for name, engine in (("early", PartwiseRemover()), ("late", LateRemover())):
+        remove_from_clip(video, tmp_path / name, engine, Processing())
+    early, late = ((tmp_path / name / "flat.mp4").read_bytes() for name in ("early", "late"))
+    assert early == late
+
+
+def test_an_engine_that_fails_leaves_no_half_clip(video: Video, tmp_path: Path) -> None:
+    class FailingRemover(PartwiseRemover):
+        def remove(self, request: RemovalRequest) -> RemovalResult:
+            super().remove(request)
+            raise RuntimeError("out of memory")
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        remove_from_clip(video, tmp_path / "out", FailingRemover(), Processing())
+    assert not list((tmp_path / "out").glob("*"))

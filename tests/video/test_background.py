@@ -21,14 +21,15 @@ def test_frames_put_in_parts_give_the_bytes_of_a_plain_write(clip, tmp_path):
     with BackgroundWriter(tmp_path / "parts.mp4", FPS, iter) as writer:
         for part in (clip[:3], clip[3:4], clip[4:]):
             writer.put(part)
+        assert writer.complete() == ()
     assert (tmp_path / "parts.mp4").read_bytes() == (tmp_path / "plain.mp4").read_bytes()
-    assert writer.notes == ()
 
 
 def test_frames_are_finished_on_their_way(clip, tmp_path):
     write_clip(tmp_path / "plain.mp4", 255 - clip, FPS)
     with BackgroundWriter(tmp_path / "finished.mp4", FPS, lambda frames: (255 - frame for frame in frames)) as writer:
         writer.put(clip)
+        writer.complete()
     assert (tmp_path / "finished.mp4").read_bytes() == (tmp_path / "plain.mp4").read_bytes()
 
 
@@ -46,9 +47,10 @@ def test_an_error_of_the_writing_reaches_the_maker(clip, tmp_path):
 
     with pytest.raises(OSError, match="the disk is full"), BackgroundWriter(tmp_path / "a.mp4", FPS, finish) as writer:
         writer.put(clip)
+        writer.complete()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_no_frames_are_an_error(tmp_path):
-    with pytest.raises(ValueError, match="found 0 frames"), BackgroundWriter(tmp_path / "a.mp4", FPS, iter):
-        pass
+    with pytest.raises(ValueError, match="found 0 frames"), BackgroundWriter(tmp_path / "a.mp4", FPS, iter) as writer:
+        writer.complete()
