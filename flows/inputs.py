@@ -13,6 +13,7 @@ from lib.video.datasets import DatasetScan, Video, scan_dataset
 
 SINGLE_VIDEO = "single_video"
 _HASHING_THREADS = 4
+_ADOPTED = "file-"
 
 
 @dataclass(frozen=True)
@@ -65,4 +66,9 @@ def fingerprint_inputs(videos: Iterable[Video]) -> dict[str, Fingerprints | Inpu
 
 def adopted_key(path: Path) -> str:
     """Stands for a result that the cache did not make but that is kept because a flag says so."""
-    return f"file-{canonical_hash(sha256_file(path))}"
+    return f"{_ADOPTED}{canonical_hash(sha256_file(path))}"
+
+
+def is_adopted(key: str) -> bool:
+    """Whether a key stands for such a result."""
+    return key.startswith(_ADOPTED)

@@ -5,7 +5,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from flows.inputs import Fingerprints
+from flows.inputs import Fingerprints, is_adopted
 from lib.anchor.base import AnchorInpainter
 from lib.errors import InputError
 from lib.removers.base import Remover
@@ -55,6 +55,13 @@ class RemovalBatch(Generic[Settings]):
                 problems.append(str(error))
         if problems:
             raise InputError("\n".join(problems))
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the user may not expect of these settings."""
+        if self.settings.prompts.use_text and not self.remover.uses_text:
+            return [f"--use_text has no effect with --engine {self.remover.name}"]
+        return []
 
     @cached_property
     def _anchor_fingerprint(self) -> dict[str, str]:
@@ -115,11 +122,12 @@ class RemovalBatch(Generic[Settings]):
 
     def comparison(self, job: GuidedJob, key: str, coarse: tuple[Path, str] | None = None) -> ComparisonJob:
         """The third cell shows the prior, without one the phase-1 result (its path and key), else the hole."""
-        beside = separate_prior(self.remover)
         title, path, third_key = "Hole", None, ""
-        if beside:  # it is made with the result: one key stands for both
+        if beside := separate_prior(self.remover):  # it is made with the result: one key stands for both
             title, path = beside.title, job.folder / f"{beside.name}.mp4"
-        elif coarse:
+        if is_adopted(key) and path and not path.is_file():
+            title, path = "Hole", None
+        if path is None and coarse and coarse[1]:
             title, (path, third_key) = "Phase 1", coarse
         return ComparisonJob(
             video=job.video,

@@ -61,8 +61,6 @@ def remove(settings: RemoveSettings) -> State[Any]:
 class _RemoveRun(Run[RemoveBatch]):
     def remove_phase(self) -> list[RemoveJob]:
         """The jobs of the videos that have a result."""
-        for warning in self.batch.warnings:
-            self.progress.warn(warning)
         jobs = [job for video, prints in self.read_inputs() if (job := self._job(video, prints))]
         outcomes = self.run_phase(remove_task, jobs, self.settings.control.force)
         return [job for job in jobs if outcomes[job.video.name].succeeded]

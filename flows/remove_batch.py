@@ -29,7 +29,7 @@ class RemoveBatch(RemovalBatch[RemoveSettings]):
     @property
     def warnings(self) -> list[str]:
         """What the user may not expect of prompts and modes."""
-        prompts, notes = self.settings.prompts, []
+        prompts, notes = self.settings.prompts, super().warnings
         promised = prompts.prompt is not None or prompts.prompt_yaml is not None
         if promised and not self._takes_prompt:
             notes.append(
@@ -37,8 +37,6 @@ class RemoveBatch(RemovalBatch[RemoveSettings]):
             )
         if self._takes_prompt and not promised:
             notes.append("no prompt was given: the empty prompt is used (--prompt or --prompt_yaml give one)")
-        if prompts.use_text and not self.remover.uses_text:
-            notes.append(f"--use_text has no effect with --engine {self.remover.name}")
         return notes
 
     @property

@@ -41,6 +41,8 @@ class Run(Generic[AnyBatch]):
 
     def read_inputs(self) -> list[tuple[Video, Fingerprints]]:
         """The videos whose files can be read, and their hashes; the others are noted."""
+        for warning in self.batch.warnings:
+            self.progress.warn(warning)
         scan = find_videos(self.settings)
         for item in scan.unmatched:
             self.progress.note(item.name, "scan", Outcome("skipped", reason=item.reason))

@@ -12,11 +12,14 @@ import yaml
 from PIL import Image
 from tests_support import Dataset
 
+from flows.batch import Batch
 from flows.command_line import parse
+from flows.inputs import Fingerprints
 from flows.launch import main
 from flows.plan import make_plan
 from lib.removers.propainter import PropainterRemover
 from lib.video.clip import read_clip
+from lib.video.datasets import Video
 
 NAMES = ("bear", "car")
 COMMAND = seed_commands.quick(seed_commands.AUTO_REFINE).replace("--caption_env caption_env", "")
@@ -191,3 +194,21 @@ def test_bad_usage_names_the_flag(videos, eraser_weights, tmp_path, capsys, more
     assert code == 2
     assert said in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_the_comparisons_third_picture(videos, eraser_weights, tmp_path):
+    def title(batch: Batch, coarse_key: str, key: str) -> str:
+        video = Video(name="bear", video_path=videos.videos / "bear", mask_path=videos.masks / "bear")
+        path = batch.prompt_file(video)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("prompt: [a wall]\n")
+        coarse = batch.coarse(video, Fingerprints("a", "b"))
+        return batch.comparison_of_phases(coarse, coarse_key, batch.refine(coarse), key).third_title
+
+    eraser = Batch(parse(words(videos, eraser_weights, tmp_path / "out"))[0])
+    propagation = Batch(parse([*videos.flags(tmp_path / "out"), "--use_text"])[0])
+    assert title(eraser, "coarse-1", "refine-1") == "ProPainter"
+    assert title(eraser, "coarse-1", "file-1") == "Phase 1"  # a result that was kept, without its prior
+    assert title(eraser, "", "file-1") == "Hole"
+    assert title(propagation, "coarse-1", "refine-1") == "Phase 1"
+    assert (eraser.warnings, propagation.warnings) == ([], ["--use_text has no effect with --engine propagation"])
