@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from flows.inputs import Fingerprints
-from flows.removal_batch import RemovalBatch, Words
+from flows.removal_batch import RemovalBatch, ResolvedPrompt
 from lib.captioner.backend import load_captioner
 from lib.captioner.environment import CaptionEnv, check_caption_env, resolve_caption_env
 from lib.captioner.prompt_file import NEGATIVE_PROMPT, TEXT_GUIDANCE_SCALE, is_ours
@@ -77,7 +77,7 @@ class Batch(RemovalBatch[AutoRefineSettings]):
             InputError: the prompt file is missing, broken or holds no prompt.
         """
         file, prompts = read_prompt_file(self.prompt_file(coarse.video)), self.settings.prompts
-        words = Words(
+        words = ResolvedPrompt(
             file.prompt,
             _or(prompts.n_prompt, file.n_prompt),
             _or(prompts.text_guidance_scale, file.text_guidance_scale),

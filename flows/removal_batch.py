@@ -19,7 +19,7 @@ Settings = TypeVar("Settings", bound=RunSettings)
 
 
 @dataclass(frozen=True)
-class Words:
+class ResolvedPrompt:
     """A prompt as resolved for one video: flag, else prompt file, else the default."""
 
     prompt: str
@@ -100,7 +100,7 @@ class RemovalBatch(Generic[Settings]):
         no_text = scale == 0 and self.settings.diffueraser.cfg_gate == "exact"
         return self.settings.prompts.use_text and self.remover.uses_text and not no_text
 
-    def guided(self, video: Video, fingerprints: Fingerprints, words: Words) -> dict[str, Any]:
+    def guided(self, video: Video, fingerprints: Fingerprints, words: ResolvedPrompt) -> dict[str, Any]:
         """A removal with anchor and words: what has no effect is left empty."""
         use_text = self.text_takes_prompt(words.text_guidance_scale) and bool(words.prompt or words.n_prompt)
         # Without words of its own an engine leaves it to the anchor what to make of them: they are the job's input.

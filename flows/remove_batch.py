@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from flows.inputs import Fingerprints
-from flows.removal_batch import RemovalBatch, Words
+from flows.removal_batch import RemovalBatch, ResolvedPrompt
 from lib.captioner.prompt_file import TEXT_GUIDANCE_SCALE
 from lib.captioner.schema import PromptFile, read_prompt_file
 from lib.errors import InputError
@@ -47,10 +47,10 @@ class RemoveBatch(RemovalBatch[RemoveSettings]):
         """Raises InputError: a prompt was promised and is not there."""
         return RemoveJob(**self.guided(video, fingerprints, self._words(video.name)))
 
-    def _words(self, name: str) -> Words:
+    def _words(self, name: str) -> ResolvedPrompt:
         """Flag, else prompt file, else the default, each word by itself."""
         if not self._takes_prompt:
-            return Words("", "", 0.0)
+            return ResolvedPrompt("", "", 0.0)
         prompts, file = self.settings.prompts, self._prompt_file(name)
         prompt = prompts.prompt if prompts.prompt is not None else (file.prompt if file else "")
         if prompts.prompt is not None and not prompt.strip():
@@ -59,7 +59,7 @@ class RemoveBatch(RemovalBatch[RemoveSettings]):
                 "(leave --prompt out to go without one)"
             )
         n_prompt, scale = prompts.n_prompt, prompts.text_guidance_scale
-        return Words(
+        return ResolvedPrompt(
             prompt.strip(),
             n_prompt if n_prompt is not None else (file.n_prompt if file else ""),
             scale if scale is not None else (file.text_guidance_scale if file else TEXT_GUIDANCE_SCALE),
