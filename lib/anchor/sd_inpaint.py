@@ -112,20 +112,20 @@ class SDInpaintAnchorInpainter(AnchorInpainter):
         if self._offload:
             pipeline.to(device)
         width, height = (_fitting(side) for side in frame.size)
-        result = pipeline(
-            prompt=prompt,
-            negative_prompt=n_prompt,
-            image=frame.resize((width, height), Image.Resampling.LANCZOS),
-            mask_image=hole.convert("L").resize((width, height), Image.Resampling.NEAREST),
-            width=width,
-            height=height,
-            num_inference_steps=self._steps,
-            guidance_scale=self._guidance_scale,
-            generator=torch.Generator().manual_seed(self._stream()),  # on the CPU: the same numbers everywhere
-        ).images[0]
-        if self._offload:
-            with _quiet():  # diffusers warns that half precision does not run there
-                pipeline.to("cpu")
+        with _quiet():  # what is cut off a long prompt is told by the engine
+            result = pipeline(
+                prompt=prompt,
+                negative_prompt=n_prompt,
+                image=frame.resize((width, height), Image.Resampling.LANCZOS),
+                mask_image=hole.convert("L").resize((width, height), Image.Resampling.NEAREST),
+                width=width,
+                height=height,
+                num_inference_steps=self._steps,
+                guidance_scale=self._guidance_scale,
+                generator=torch.Generator().manual_seed(self._stream()),  # on the CPU: the same numbers everywhere
+            ).images[0]
+            if self._offload:
+                pipeline.to("cpu")  # diffusers warns that half precision does not run there
         return result.resize(frame.size, Image.Resampling.LANCZOS)
 
     def _stream(self) -> int:

@@ -170,7 +170,7 @@ class DiffuEraserRemover:
             anchor_frame=anchor.picture if anchor else None,
             seconds={**seconds, "anchor": anchored - started, "load": loaded - anchored, **done.seconds},
             facts={**facts, **done.facts, **{f"loads.{name}": float(n) for name, n in model_loads().items()}},
-            notes=[note for text in (request.prompt, request.n_prompt) if (note := encoder.overflow(text))],
+            notes=_cut_off(encoder, request),
         )
 
     def _paint(
@@ -202,6 +202,14 @@ def _encoded(encoder: TextEncoder, request: RemovalRequest) -> TextGuidance:
 
     positive, negative = encoder.encode(request.prompt), encoder.encode(request.n_prompt)
     return TextGuidance(positive, negative, request.text_guidance_scale, empty=encoder.encode(""))
+
+
+def _cut_off(encoder: TextEncoder, request: RemovalRequest) -> list[str]:
+    """What the networks do not see of the words, once for each text; the anchor's text model has the same limit."""
+    texts = [request.prompt, request.n_prompt]
+    if request.anchor and request.anchor.uses_prompt:
+        texts += [request.anchor_prompt, request.anchor_n_prompt]
+    return [note for text in dict.fromkeys(texts) if (note := encoder.overflow(text))]
 
 
 def _too_big(clip: Clip, request: RemovalRequest, error: Exception) -> InputError:
