@@ -15,7 +15,6 @@ from PIL import Image
 from lib.diffueraser.settings import EraserSettings
 from lib.diffueraser.weight_files import WeightPaths, check_weights, weight_files
 from lib.errors import InputError
-from lib.model_loads import model_loads
 from lib.removers.base import RemovalRequest, RemovalResult
 from lib.removers.gpu import check_gpu, gpu_count, torch_device
 from lib.removers.propainter import PropainterRemover
@@ -169,7 +168,7 @@ class DiffuEraserRemover:
             prior=prior,
             anchor_frame=anchor.picture if anchor else None,
             seconds={**seconds, "anchor": anchored - started, "load": loaded - anchored, **done.seconds},
-            facts={**facts, **done.facts, **{f"loads.{name}": float(n) for name, n in model_loads().items()}},
+            facts={**facts, **done.facts},
             notes=_cut_off(encoder, request),
         )
 
