@@ -4,10 +4,11 @@ import importlib.util
 import logging
 import os
 from functools import lru_cache
-from pathlib import Path
 from types import ModuleType
 
 import torch
+
+from lib.runtime.fingerprints import default_cache_dir
 
 
 def fused_kernels(x: torch.Tensor) -> ModuleType | None:
@@ -21,8 +22,7 @@ def fused_kernels(x: torch.Tensor) -> ModuleType | None:
 def _load_kernels() -> ModuleType | None:
     if importlib.util.find_spec("triton") is None:
         return None
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "auto-refine" / "triton"
-    os.environ.setdefault("TRITON_CACHE_DIR", str(cache))
+    os.environ.setdefault("TRITON_CACHE_DIR", str(default_cache_dir() / "triton"))
     try:
         from lib.diffueraser import kernels
 

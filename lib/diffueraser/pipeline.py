@@ -122,12 +122,14 @@ class DiffuEraser:
         if not self._offload:
             yield
             return
-        for module in modules:
-            module.to(self.device)
-        yield
-        for module in modules:
-            module.to("cpu")
-        torch.cuda.empty_cache()
+        try:
+            for module in modules:
+                module.to(self.device)
+            yield
+        finally:
+            for module in modules:
+                module.to("cpu")
+            torch.cuda.empty_cache()
 
     def prepare(self, shape: tuple[int, ...]) -> None:
         """Clips of this shape follow: what was captured for another is of no use."""
