@@ -47,9 +47,8 @@ def test_coarse_needs_no_anchor_and_leaves_the_request_alone(scene):
 
 def test_refine_paints_the_anchor_frame_with_the_prompts(scene):
     anchor = _RecordingAnchor()
-    request = RemovalRequest(
-        scene.frames, scene.masks, anchor=anchor, anchor_frame_idx=5, prompt="a wall", n_prompt="a man"
-    )
+    words = {"anchor_prompt": "a wall", "anchor_n_prompt": "a man", "prompt": "for the engine itself"}
+    request = RemovalRequest(scene.frames, scene.masks, anchor=anchor, anchor_frame_idx=5, **words)
     result = PropagationRemover().remove(request)
     assert anchor.prompts and set(anchor.prompts) == {("a wall", "a man")}
     assert np.array_equal(result.anchor_frame, result.frames[5])
