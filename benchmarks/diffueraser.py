@@ -24,11 +24,12 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "benchmarks")]
 STARTED = time.time()
 
 import numpy as np
 import torch
+from clips import moving_clip
 
 from lib.removers.gpu import torch_device
 
@@ -84,21 +85,12 @@ class Row:
     stages: dict[str, float]
 
 
-def moving_clip(case: Case, seed: int = 0) -> Any:
-    """A panning texture, the masks of a square that moves over it, and as prior the texture with noise in the hole."""
+def clip_with_prior(case: Case, seed: int = 0) -> Any:
+    """A clip with a moving object, and as prior the same with noise in the hole."""
     from lib.diffueraser.pipeline import Clip
 
+    frames, masks = moving_clip(case.frames, case.height, case.width, seed)
     rng = np.random.default_rng(seed)
-    height, width = case.height, case.width
-    plate = rng.integers(20, 235, (height // 8 + 2, (width + 512) // 8 + 2, 3), np.uint8).repeat(8, 0).repeat(8, 1)
-    frames = np.empty((case.frames, height, width, 3), np.uint8)
-    masks = np.zeros((case.frames, height, width), bool)
-    side = height // 3
-    for index in range(case.frames):
-        shift = 2 * index % 256
-        frames[index] = plate[:height, shift : shift + width]
-        left, top = (5 * index) % (width - side), height // 3 + index % 8
-        masks[index, top : top + side, left : left + side] = True
     prior = frames.copy()
     for frame, mask in zip(prior, masks, strict=True):
         frame[mask] = frame[mask] // 2 + rng.integers(0, 100, (int(mask.sum()), 3), np.uint8)
@@ -132,7 +124,7 @@ def erase(eraser: Any, encoder: Any, clip: Any, guidance: float) -> Any:
 def measure(name: str, case: Case, weights: Path, warm_ups: int = WARM_UPS) -> Row:
     """Time a case in this process."""
     eraser, encoder = load(weights)
-    clip, seconds = moving_clip(case), []
+    clip, seconds = clip_with_prior(case), []
 
     def call() -> Any:
         return erase(eraser, encoder, clip, case.guidance)
@@ -197,7 +189,7 @@ def flops(case: Case, eraser: Any) -> float:
 def compare_precisions(weights: Path) -> dict[str, float]:
     """How far fp16 is from full float32, in gray levels inside the hole, on the wide case."""
     case = CUDA_CASES["wide"]
-    clip, results = moving_clip(case), {}
+    clip, results = clip_with_prior(case), {}
     for precision in ("fp32", "fp16"):
         torch.backends.cudnn.allow_tf32 = False
         eraser, encoder = load(weights, precision)
@@ -220,7 +212,7 @@ def compare_devices() -> dict[str, float]:
     from lib.diffueraser.settings import EraserSettings
 
     torch.backends.cudnn.allow_tf32 = False
-    clip, settings, results = moving_clip(AGREEMENT_CASE), EraserSettings(precision="fp32"), []
+    clip, settings, results = clip_with_prior(AGREEMENT_CASE), EraserSettings(precision="fp32"), []
     with tempfile.TemporaryDirectory() as folder:
         paths = weight_paths(write_diffueraser_weights(Path(folder)))
         for device in ("cpu", torch_device()):
@@ -246,7 +238,7 @@ def measure_start(weights: Path) -> dict[str, float]:
     if device.type == "cuda":
         torch.cuda.synchronize()
     loading, ready = time.perf_counter() - began, time.time()
-    clip = moving_clip(replace(CUDA_CASES["wide"], frames=22))
+    clip = clip_with_prior(replace(CUDA_CASES["wide"], frames=22))
     painting = time.time()
     erase(eraser, encoder, clip, 0.0)
     return {

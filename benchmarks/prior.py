@@ -21,10 +21,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "propainter")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "propainter"), str(ROOT / "benchmarks")]
 
 import numpy as np
 import torch
+from clips import moving_clip
 from weight_filler import FLOW_COMPLETION, GENERATOR, RAFT, random_state
 
 from lib.propainter.checkpoints import load_raft
@@ -86,23 +87,6 @@ class Row:
     @property
     def frames_per_second(self) -> float:
         return self.frames / self.seconds
-
-
-def moving_clip(frames: int, height: int, width: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """A panning texture (T, H, W, 3) and the masks (T, H, W) of a square that moves over it."""
-    rng = np.random.default_rng(seed)
-    coarse = rng.integers(20, 235, (height // 8 + 2, (width + 2 * 256) // 8 + 2, 3), np.uint8)
-    plate = coarse.repeat(8, 0).repeat(8, 1)
-    clip = np.empty((frames, height, width, 3), np.uint8)
-    masks = np.zeros((frames, height, width), bool)
-    side = height // 3
-    for index in range(frames):
-        shift = 2 * index % 256
-        clip[index] = plate[:height, shift : shift + width]
-        left, top = (5 * index) % (width - side), height // 3 + index % 8
-        masks[index, top : top + side, left : left + side] = True
-        clip[index][masks[index]] = (250, 240, 40)
-    return clip, masks
 
 
 def write_random_weights(folder: Path, seed: int = 0) -> Path:

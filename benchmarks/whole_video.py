@@ -21,10 +21,11 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "propainter
 from fractions import Fraction
 
 import numpy as np
+from clips import moving_clip
 from diffueraser_weights import weight_paths, write_diffueraser_weights
 from full_weights import write_full_inpainting, write_full_weights
 from PIL import Image
-from prior import moving_clip, write_random_weights
+from prior import write_random_weights
 
 from lib.anchor.sd_inpaint import SDInpaintAnchorInpainter
 from lib.diffueraser.settings import EraserSettings

@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from lib.diffueraser.settings import EraserSettings
 from lib.diffueraser.weight_files import WeightPaths, check_weights, weight_files
 from lib.errors import InputError
+from lib.removers.anchoring import anchor_index, anchor_picture
 from lib.removers.base import RemovalRequest, RemovalResult
-from lib.removers.gpu import check_gpu, gpu_count, torch_device
+from lib.removers.gpu import check_gpu, does_not_fit, gpu_count, torch_device
 from lib.removers.propainter import PropainterRemover
 from lib.runtime.fingerprints import fingerprint_weights
 from lib.video.compose import GaussianBlend
 
 if TYPE_CHECKING:  # torch takes seconds to import: only a process that removes something does
     from lib.diffueraser.guidance import TextGuidance
-    from lib.diffueraser.pipeline import AnchorFrame, Clip, DiffuEraser, Erased
+    from lib.diffueraser.pipeline import DiffuEraser, Erased
     from lib.diffueraser.text import TextEncoder
     from lib.settings import DiffuEraserOptions, PropainterPrior
 
@@ -158,15 +158,15 @@ class DiffuEraserRemover:
         if self._settings.offload:
             self.prior.rest()
         started = time.perf_counter()
-        anchor = _anchor_frame(request, prior)
+        picture = anchor_picture(request, prior)
         anchored = time.perf_counter()
         eraser, encoder = self._networks
         loaded = time.perf_counter()
-        done = self._paint(eraser, encoder, request, prior, anchor)
+        done = self._paint(eraser, encoder, request, prior, picture)
         return RemovalResult(
             frames=done.frames,
             prior=prior,
-            anchor_frame=anchor.picture if anchor else None,
+            anchor_frame=picture,
             seconds={**seconds, "anchor": anchored - started, "load": loaded - anchored, **done.seconds},
             facts={**facts, **done.facts},
             notes=_cut_off(encoder, request),
@@ -178,22 +178,23 @@ class DiffuEraserRemover:
         encoder: TextEncoder,
         request: RemovalRequest,
         prior: np.ndarray,
-        anchor: AnchorFrame | None,
+        picture: np.ndarray | None,
     ) -> Erased:
         import torch
 
         from lib.diffueraser.draws import SeededDraws
-        from lib.diffueraser.pipeline import Clip
+        from lib.diffueraser.pipeline import AnchorFrame, Clip
 
         draws = SeededDraws(request.seed, request.video_name)
         clip = Clip(request.frames, request.masks, prior)
+        anchor = None if picture is None else AnchorFrame(picture, anchor_index(request))
         try:
             return eraser(
                 clip, _encoded(encoder, request), draws, anchor, report=request.report, deliver=request.deliver
             )
         except torch.OutOfMemoryError as error:
             torch.cuda.empty_cache()
-            raise _too_big(clip, request, error) from error
+            raise does_not_fit(request, error, "try --offload or lower --nframes") from error
 
 
 def _encoded(encoder: TextEncoder, request: RemovalRequest) -> TextGuidance:
@@ -209,26 +210,3 @@ def _cut_off(encoder: TextEncoder, request: RemovalRequest) -> list[str]:
     if request.anchor and request.anchor.uses_prompt:
         texts += [request.anchor_prompt, request.anchor_n_prompt]
     return [note for text in dict.fromkeys(texts) if (note := encoder.overflow(text))]
-
-
-def _too_big(clip: Clip, request: RemovalRequest, error: Exception) -> InputError:
-    count, height, width = clip.masks.shape
-    reason = ". ".join(str(error).splitlines()[0].split(". ")[:3])  # what follows is about the allocator
-    return InputError(
-        f"{request.video_name or 'the clip'}: {count} frames of {width}x{height} do not fit into the GPU's memory "
-        f"({reason}); try --offload, work at a smaller size (--max_img_size, --height, --width), "
-        "or lower --nframes"
-    )
-
-
-def _anchor_frame(request: RemovalRequest, prior: np.ndarray) -> AnchorFrame | None:
-    if request.anchor is None:
-        return None
-    from lib.diffueraser.pipeline import AnchorFrame
-
-    index = min(max(request.anchor_frame_idx, 0), len(prior) - 1)
-    hole = Image.fromarray(np.where(request.masks[index], 255, 0).astype(np.uint8))
-    frame = Image.fromarray(request.frames[index])
-    anchor = request.anchor.with_prior(prior[index])
-    picture = anchor.inpaint(frame, hole, request.anchor_prompt, request.anchor_n_prompt)
-    return AnchorFrame(np.array(picture), index)

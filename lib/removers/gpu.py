@@ -18,6 +18,8 @@ from lib.runtime.slots import current_slot
 if TYPE_CHECKING:
     import torch
 
+    from lib.removers.base import RemovalRequest
+
 _DRIVER = "libcuda.so.1"
 HOW_TO_USE_THE_CPU = "hide the GPU (CUDA_VISIBLE_DEVICES= in front of the command) to work on the CPU"
 
@@ -72,6 +74,17 @@ def torch_device() -> torch.device:
     device = torch.device("cuda", (current_slot() or 0) % count)
     torch.cuda.set_device(device)
     return device
+
+
+def does_not_fit(request: RemovalRequest, error: Exception, advice: str) -> InputError:
+    """The error for a clip whose work ran out of the GPU's memory; `advice`: what this engine's user may lower."""
+    count, height, width = request.frames.shape[:3]
+    reason = ". ".join(str(error).splitlines()[0].split(". ")[:3])  # what follows is about the allocator
+    return InputError(
+        f"{request.video_name or 'the clip'}: {count} frames of {width}x{height} do not fit into the GPU's memory "
+        f"({reason}); {advice}, work at a smaller size (--max_img_size, --height, --width) "
+        "or cut the clip (--video_length)"
+    )
 
 
 def torch_cuda_version() -> str | None:

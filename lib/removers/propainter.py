@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 import PIL
-from PIL import Image
 
 from lib.errors import InputError
 from lib.propainter.settings import PriorSettings
 from lib.propainter.weight_files import FILES, check_model_dir
+from lib.removers.anchoring import anchor_picture
 from lib.removers.base import RemovalRequest, RemovalResult
-from lib.removers.gpu import check_gpu, gpu_count, torch_device
+from lib.removers.gpu import check_gpu, does_not_fit, gpu_count, torch_device
 from lib.runtime.fingerprints import fingerprint_weights
 from lib.settings import PropainterPrior
 from lib.video.compose import Feather
@@ -138,7 +138,7 @@ class PropainterRemover:
         else:
             result = self._paint(request)
         result.prior = result.frames
-        result.anchor_frame = _anchor_frame(request, result.frames)
+        result.anchor_frame = anchor_picture(request, result.frames)
         return result
 
     def _paint(self, request: RemovalRequest) -> RemovalResult:
@@ -161,21 +161,4 @@ def _run(prior: Prior, request: RemovalRequest) -> PriorResult:
         return prior(request.frames, request.masks, report=request.report)
     except torch.OutOfMemoryError as error:
         torch.cuda.empty_cache()
-        count, height, width = request.frames.shape[:3]
-        reason = ". ".join(str(error).splitlines()[0].split(". ")[:3])  # what follows is about the allocator
-        raise InputError(
-            f"{request.video_name or 'the clip'}: {count} frames of {width}x{height} do not fit into the GPU's memory "
-            f"({reason}); lower --subvideo_length or --neighbor_length, work at a smaller size "
-            "(--max_img_size, --height, --width) or cut the clip (--video_length)"
-        ) from error
-
-
-def _anchor_frame(request: RemovalRequest, frames: np.ndarray) -> np.ndarray | None:
-    if request.anchor is None:
-        return None
-    index = min(max(request.anchor_frame_idx, 0), len(frames) - 1)
-    hole = Image.fromarray(np.where(request.masks[index], 255, 0).astype(np.uint8))
-    anchor = request.anchor.with_prior(frames[index])
-    return np.asarray(
-        anchor.inpaint(Image.fromarray(request.frames[index]), hole, request.anchor_prompt, request.anchor_n_prompt)
-    )
+        raise does_not_fit(request, error, "lower --subvideo_length or --neighbor_length") from error
