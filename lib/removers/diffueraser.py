@@ -36,7 +36,7 @@ class DiffuEraserRemover:
     name = "diffueraser"
     title = "DiffuEraser"
     size_multiple = 8
-    work_copies = 4.5
+    work_copies = 5.5  # frames, prior and result, the first two padded, masks and latents
     uses_prompt = True
     uses_text = True
     blend = GaussianBlend()
