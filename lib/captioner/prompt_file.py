@@ -1,7 +1,8 @@
 """The prompt file of a video: YAML that we write, a person may edit, and phase 3 reads.
 
 Besides each file, `.written/<name>.json` keeps the hashes of what we wrote, so that an edited file can be told from our
-own. It needs only pyyaml; `schema.py` reads prompt files strictly, in the main environment.
+own, and the key under which each was written, so that a killed run's files need not be written again. It needs only
+pyyaml; `schema.py` reads prompt files strictly, in the main environment.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from lib.errors import InputError
 
 NEGATIVE_PROMPT = "blurry, flickering, distorted, artifacts, text, watermark, low quality"
 TEXT_GUIDANCE_SCALE = 2.0
-REMEMBERED_HASHES = 20  # more than one, so that going back to an earlier caption is not taken for an edit
+REMEMBERED_FILES = 20  # more than one, so that going back to an earlier caption is not taken for an edit
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,9 @@ class PromptFields:
     mask_path: str
     prompt_flags: tuple[str, ...] = ()  # what a person should look at
     prompt_environment: str = ""  # sys.prefix of the interpreter that wrote the sentence
+    prompt_object: str = ""  # the removed object in a few words, where it was asked for
+    prompt_raw: tuple[str, ...] = ()  # everything a model answered, in order
+    prompt_facts: Mapping[str, str] = field(default_factory=dict)  # how the captioner ran: device, dtype, versions ...
 
 
 def render_prompt_file(fields: PromptFields) -> str:
@@ -68,8 +72,15 @@ def render_prompt_file(fields: PromptFields) -> str:
         f"prompt_flags: {json.dumps(list(fields.prompt_flags))}",
         f"prompt_environment: {_quoted(fields.prompt_environment)}",
         f"source_video: {_quoted(fields.source_video)}",
+        f"prompt_object: {_quoted(fields.prompt_object)}",
+        *_block("prompt_raw", [f"- {_quoted(answer)}" for answer in fields.prompt_raw], empty="[]"),
+        *_block("prompt_facts", [f"{_quoted(k)}: {_quoted(v)}" for k, v in fields.prompt_facts.items()], empty="{}"),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _block(key: str, items: list[str], empty: str) -> list[str]:
+    return [f"{key}:", *(f"  {item}" for item in items)] if items else [f"{key}: {empty}"]
 
 
 def _quoted(text: str) -> str:
@@ -77,27 +88,38 @@ def _quoted(text: str) -> str:
     return yaml.safe_dump(text, default_style='"', allow_unicode=True, width=2**31).strip()
 
 
-def write_prompt_file(path: Path, fields: PromptFields) -> str:
-    """Write the file atomically and remember having written it; returns its sha256.
+def write_prompt_file(path: Path, fields: PromptFields, key: str = "") -> str:
+    """Write the file atomically and remember having written it, and under which key; returns its sha256.
 
     The hash is remembered first: a crash in between must not make our own file look edited.
     """
     content = render_prompt_file(fields).encode("utf-8")
     digest = hashlib.sha256(content).hexdigest()
-    record = _record_path(path)
-    hashes = [seen for seen in _written_hashes(path) if seen != digest] + [digest]
-    _replace(record, json.dumps(hashes[-REMEMBERED_HASHES:], indent=1).encode("utf-8"))
-    _replace(path, content)
+    keys = _written_keys(path)
+    keys.pop(digest, None)  # so that it comes last, as the newest
+    entries = [{"sha256": sha256, "key": known} for sha256, known in (*keys.items(), (digest, key))]
+    _replace(_record_path(path), json.dumps(entries[-REMEMBERED_FILES:], indent=1).encode("utf-8"))
+    _replace(path.resolve(), content)  # where a person made the file a link, it stays one
     return digest
 
 
 def is_ours(path: Path) -> bool:
     """Whether the file is there and byte for byte one that we wrote."""
+    return _own_entry(path) is not None
+
+
+def written_key(path: Path) -> str:
+    """The key under which the file's present content was written; "" if it is not ours, or was written under none."""
+    return _own_entry(path) or ""
+
+
+def _own_entry(path: Path) -> str | None:
+    """The key of the file's content in our record; None if we did not write it or it cannot be read."""
     try:
         content = path.read_bytes()
-    except FileNotFoundError:
-        return False
-    return hashlib.sha256(content).hexdigest() in _written_hashes(path)
+    except OSError:
+        return None
+    return _written_keys(path).get(hashlib.sha256(content).hexdigest())
 
 
 def keep_backup(path: Path) -> Path:
@@ -163,13 +185,22 @@ def _record_path(path: Path) -> Path:
     return path.parent / ".written" / f"{path.stem}.json"
 
 
-def _written_hashes(path: Path) -> list[str]:
-    """The hashes we wrote; a lost or broken record means that every file counts as edited, which loses nothing."""
+def _written_keys(path: Path) -> dict[str, str]:
+    """sha256 of each content we wrote -> the key it was written under, oldest first.
+
+    Records of earlier versions are plain lists of hashes. A lost or broken record means that every file counts as
+    edited, which loses nothing.
+    """
     try:
-        hashes = json.loads(_record_path(path).read_bytes())
-    except (OSError, ValueError):
-        return []
-    return [item for item in hashes if isinstance(item, str)] if isinstance(hashes, list) else []
+        entries = json.loads(_record_path(path).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    keys: dict[str, str] = {}
+    for entry in entries if isinstance(entries, list) else []:
+        sha256, key = (entry.get("sha256"), entry.get("key")) if isinstance(entry, dict) else (entry, "")
+        if isinstance(sha256, str):
+            keys[sha256] = key if isinstance(key, str) else ""
+    return keys
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -13,6 +13,7 @@ from lib.captioner.prompt_file import (
     load_prompt_mapping,
     render_prompt_file,
     write_prompt_file,
+    written_key,
 )
 from lib.captioner.schema import read_prompt_file
 from lib.errors import InputError
@@ -45,11 +46,23 @@ def test_has_the_documented_fields_and_comments():
         "prompt_flags": [],
         "prompt_environment": "",
         "source_video": "/data/bear/propagation.mp4",
+        "prompt_object": "",
+        "prompt_raw": [],
+        "prompt_facts": {},
     }
 
 
+def test_shows_how_the_captioner_came_to_the_sentence():
+    answers = ('**"A park."**\n', "")
+    facts = {"device": "cuda", "max pixels": "1003520", "no": "yes"}
+    said = yaml.safe_load(
+        render_prompt_file(replace(FIELDS, prompt_object="brown bear", prompt_raw=answers, prompt_facts=facts))
+    )
+    assert (said["prompt_object"], said["prompt_raw"], said["prompt_facts"]) == ("brown bear", list(answers), facts)
+
+
 @pytest.mark.parametrize(
-    "text", ['say "hi": yes', "两行\nline # no comment", "- a", "null", "tab\there", "\u2028", "x" * 400]
+    "text", ['say "hi": yes', "两行\nline # no comment", "- a", "null", "tab\there", "\u2028", "\udcff", "x" * 400]
 )
 def test_any_text_survives(text):
     fields = replace(FIELDS, prompt=text, source_video=f"/videos/{text}.mp4", prompt_frame_idx=(1, 2))
@@ -80,11 +93,39 @@ def test_record_is_bounded_and_a_broken_one_means_edited(tmp_path):
     record = tmp_path / ".written" / "bear.json"
     assert len(json.loads(record.read_text())) == 20
     assert is_ours(path)
-    for broken in ("{", "3", "[1]"):
+    for broken in ("{", "3", "[1]", '[{"key": "a"}]', '[{"sha256": 7}]', "[" * 99999):
         record.write_text(broken)
         assert not is_ours(path)
     record.unlink()
     assert not is_ours(path)
+
+
+def test_remembers_the_key_of_each_content(tmp_path):
+    path = tmp_path / "bear.yaml"
+    assert written_key(path) == ""
+    write_prompt_file(path, FIELDS, "key one")
+    first = path.read_text()
+    write_prompt_file(path, replace(FIELDS, prompt="Another"), "key two")
+    assert written_key(path) == "key two"
+    path.write_text(first)
+    assert written_key(path) == "key one"
+    write_prompt_file(path, FIELDS, "key three")  # the same content under a new key
+    assert (written_key(path), path.read_text()) == ("key three", first)
+    path.write_text(first + "\n")
+    assert written_key(path) == ""
+
+
+def test_a_record_of_an_earlier_version_still_counts(tmp_path):
+    path = tmp_path / "bear.yaml"
+    digest = write_prompt_file(path, FIELDS, "key")
+    (tmp_path / ".written" / "bear.json").write_text(json.dumps(["0" * 64, digest]))
+    assert is_ours(path)
+    assert written_key(path) == ""
+    old = path.read_text()
+    write_prompt_file(path, replace(FIELDS, prompt="New"), "key")
+    assert written_key(path) == "key"
+    path.write_text(old)
+    assert is_ours(path)
 
 
 def test_crash_between_record_and_file_never_makes_ours_look_edited(tmp_path, monkeypatch):
