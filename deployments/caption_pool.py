@@ -12,15 +12,19 @@ from prefect.client.schemas.objects import FlowRun, WorkPool, WorkPoolStatus
 from prefect.deployments import run_deployment
 from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+from prefect.states import Cancelling
 from prefect.workers.process import ProcessWorker
 
 from deployments import CAPTION_POOL
+from lib.captioner.batch_folder import BatchFolder
 from lib.captioner.environment import CaptionEnv
+from lib.captioner.resident_client import LOAD_SECONDS
 
 DEPLOYMENT = "caption-videos/caption-env"
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 _ENTRYPOINT = "flows/caption_videos.py:caption_videos"
 _POLL_SECONDS = 0.5
+_SPARE_SECONDS = 120.0  # for the worker to start the run, and for a child to end
 
 
 class CaptionPoolError(RuntimeError):
@@ -76,33 +80,39 @@ def _pool() -> WorkPool:
         return client.read_work_pool(CAPTION_POOL)
 
 
-def run_caption_batch(batch: Path, env: CaptionEnv, run_name: str, timeout: float) -> FlowRun:
-    """Run the batch folder in the pool, in the caption environment's interpreter, and wait for the end.
+def run_caption_batch(batch: BatchFolder, env: CaptionEnv, run_name: str, seconds_per_video: float) -> FlowRun:
+    """Run the batch folder in the pool and wait for the end; in the caption environment if that has prefect.
 
     Raises:
-        CaptionPoolError: no worker, or not finished within `timeout` seconds.
+        CaptionPoolError: no worker, or the run makes no progress for longer than a load and a video may take.
     """
     wait_for_worker()
-    parameters: dict[str, Any] = {"batch": str(batch)}
+    parameters = {"batch": str(batch.path), "interpreter": str(env.python), "seconds_per_video": seconds_per_video}
     variables: dict[str, Any] = {"env": {"PYTHONPATH": str(PROJECT_ROOT)}, "working_dir": str(PROJECT_ROOT)}
     if env.has_prefect:
         variables["command"] = f"{shlex.quote(str(env.python))} -m prefect.engine"
-    else:
-        parameters["interpreter"] = str(env.python)
     run = cast(
         FlowRun,
-        run_deployment(
-            DEPLOYMENT,
-            parameters=parameters,
-            job_variables=variables,
-            flow_run_name=run_name,
-            timeout=timeout,
-            poll_interval=_POLL_SECONDS,
-        ),
+        run_deployment(DEPLOYMENT, parameters=parameters, job_variables=variables, flow_run_name=run_name, timeout=0),
     )
-    if not (run.state and run.state.is_final()):
-        raise CaptionPoolError(
-            f"the caption run {run.name} was not finished after {timeout:.0f} s (it is "
-            f"{run.state.name if run.state else 'unknown'}); look at its log in the UI, or raise --caption_timeout"
-        )
+    return _wait_for_end(run, batch, LOAD_SECONDS + seconds_per_video + _SPARE_SECONDS)
+
+
+def _wait_for_end(run: FlowRun, batch: BatchFolder, patience: float) -> FlowRun:
+    """The ended run; one that shows no life for `patience` seconds is cancelled, so that its GPU is free again."""
+    seen, since = batch.progress(), time.monotonic()
+    with get_client(sync_client=True) as client:
+        while not (run.state and run.state.is_final()):
+            waits_its_turn = run.state and run.state.is_scheduled() and _pool().status == WorkPoolStatus.READY
+            if waits_its_turn or batch.progress() != seen:
+                seen, since = batch.progress(), time.monotonic()
+            if time.monotonic() - since > patience:
+                client.set_flow_run_state(run.id, Cancelling(), force=True)
+                raise CaptionPoolError(
+                    f"the caption run {run.name} showed no life for {patience:.0f} s (it was "
+                    f"{run.state.name if run.state else 'unknown'}) and was cancelled; look at its log in the UI and "
+                    f"at the worker of {CAPTION_POOL}"
+                )
+            time.sleep(_POLL_SECONDS)
+            run = client.read_flow_run(run.id)
     return run

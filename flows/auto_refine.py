@@ -21,16 +21,17 @@ from prefect import flow
 from prefect.client.schemas import State
 from prefect.runtime import flow_run
 
-from flows.batch import Batch, check_readiness
+from flows.batch import Batch
+from flows.captions import caption_missing, write_sheet
 from flows.phases import Outcome, outcome_of
 from flows.run import Run
 from lib.errors import InputError
 from lib.settings import AutoRefineSettings
 from tasks.caching import bind
-from tasks.caption import End, caption, caption_batch
+from tasks.caption import caption
 from tasks.coarse import coarse
 from tasks.comparison import comparison
-from tasks.jobs import CaptionJob, CoarseJob, RefineJob
+from tasks.jobs import CoarseJob, RefineJob
 from tasks.record_store import find_record
 from tasks.refine import refine
 
@@ -60,7 +61,7 @@ class _AutoRefineRun(Run[Batch]):
     """Each method is a phase, takes the videos that got so far and returns those that get on."""
 
     def __init__(self, batch: Batch) -> None:
-        self.caption_env = check_readiness(batch)
+        batch.check()
         super().__init__("auto-refine", batch)
         self.coarse_jobs: dict[str, CoarseJob] = {}
 
@@ -82,7 +83,7 @@ class _AutoRefineRun(Run[Batch]):
         if not jobs:
             return []
         with self.progress.phase("caption", len(jobs)):
-            ends = self._caption_missing(jobs)
+            ends = caption_missing(self.batch, jobs)
             task = bind(caption, self.settings.output_dir)
             futures = [
                 task.with_options(refresh_cache=job.video.name in ends).submit(job, ends.get(job.video.name))
@@ -93,20 +94,8 @@ class _AutoRefineRun(Run[Batch]):
                 future.wait()
                 outcomes[job.video.name] = outcome_of(future.state)
                 self.watch(job, outcomes[job.video.name])
+        write_sheet(self.settings.output_dir, jobs, outcomes)
         return [name for name, outcome in outcomes.items() if outcome.succeeded]
-
-    def _caption_missing(self, jobs: list[CaptionJob]) -> dict[str, End]:
-        """Run the caption pool for the cache misses; how each of them ended."""
-        force = self.settings.phase_control.force_recaption
-        missing = [job for job in jobs if not job.edited_sha256 and (force or find_record(job)[0] is None)]
-        if not missing:
-            return {}
-        timeout = self.settings.caption_environment.caption_timeout
-        state = caption_batch(missing, self.caption_env, timeout, force, return_state=True)
-        if state.is_completed():
-            return state.result()
-        reason = outcome_of(state).reason
-        return {job.video.name: {"error": f"the caption batch failed: {reason}"} for job in missing}
 
     def refine_phase(self, names: list[str]) -> dict[str, tuple[RefineJob, str]]:
         """Phase 3; for each video that gets on, its job and the key that stands for its result."""

@@ -1,19 +1,25 @@
 """From settings and videos to the jobs of the three phases. The flow runs them, the plan only looks them up."""
 
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
 from flows.inputs import Fingerprints
 from flows.removal_batch import RemovalBatch, ResolvedPrompt
-from lib.captioner.backend import load_captioner
-from lib.captioner.environment import CaptionEnv, check_caption_env, resolve_caption_env
-from lib.captioner.prompt_file import NEGATIVE_PROMPT, TEXT_GUIDANCE_SCALE, is_ours
+from lib.captioner.backend import DEFAULT_MODEL, CaptionerOptions
+from lib.captioner.environment import CaptionEnv, resolve_caption_env
+from lib.captioner.prompt_file import NEGATIVE_PROMPT, TEXT_GUIDANCE_SCALE, is_ours, written_key
+from lib.captioner.prompts import SYSTEM_PROMPT
+from lib.captioner.readiness import captioner_fingerprint, check_captioner
 from lib.captioner.schema import read_prompt_file
+from lib.captioner.system_prompt import read_system_prompt
+from lib.errors import InputError
 from lib.removers.products import separate_prior
 from lib.runtime.fingerprints import sha256_file
 from lib.settings import AutoRefineSettings
 from lib.video.datasets import Video
 from tasks.jobs import CaptionJob, CoarseJob, ComparisonJob, RefineJob
+from tasks.record_store import find_record
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 _T = TypeVar("_T")
@@ -22,9 +28,56 @@ _T = TypeVar("_T")
 class Batch(RemovalBatch[AutoRefineSettings]):
     """The jobs of `flows/auto_refine.py`."""
 
-    def __init__(self, settings: AutoRefineSettings) -> None:
-        super().__init__(settings)
-        self._captioner_fingerprint = load_captioner(settings.caption_environment.caption_backend).fingerprint()
+    @cached_property
+    def captioner(self) -> CaptionerOptions:
+        """What the caption environment is told about the captioner.
+
+        Raises:
+            InputError: the file with the system prompt is missing or empty.
+        """
+        if self.settings.caption_backend == "palette":
+            return CaptionerOptions("palette")
+        wanted, prompts = self.settings.caption_environment, self.settings.prompts
+        file = prompts.system_prompt_file
+        return CaptionerOptions(
+            backend="vlm",
+            model_path=wanted.caption_model_path or DEFAULT_MODEL,
+            device=wanted.caption_device,
+            dtype=wanted.caption_dtype,
+            attention=wanted.caption_attention,
+            max_pixels=wanted.caption_max_pixels,
+            system_prompt=read_system_prompt(file) if file else SYSTEM_PROMPT,
+            multi_sample_merge=prompts.multi_sample_merge,
+            object_negative_prompt=prompts.object_negative_prompt,
+        )
+
+    @cached_property
+    def caption_env(self) -> CaptionEnv:
+        """The environment that captions run in.
+
+        Raises:
+            InputError: there is none, or its interpreter does not work.
+        """
+        return resolve_caption_env(self.settings.caption_environment.caption_env, PROJECT_ROOT)
+
+    @cached_property
+    def _captioner_fingerprint(self) -> dict[str, str]:
+        return captioner_fingerprint(self.caption_env, self.captioner)
+
+    def check(self) -> None:
+        """See that engine, anchor and captioner have all that they need.
+
+        Raises:
+            InputError: everything that is missing, and how to get it.
+        """
+        problems = []
+        for check in (super().check, lambda: check_captioner(self.caption_env, self.captioner, PROJECT_ROOT)):
+            try:
+                check()
+            except InputError as error:
+                problems.append(str(error))
+        if problems:
+            raise InputError("\n".join(problems))
 
     @property
     def needs_coarse(self) -> bool:
@@ -51,8 +104,8 @@ class Batch(RemovalBatch[AutoRefineSettings]):
             source_path=coarse.video.video_path if original else self.result_path(coarse),
             mask_fingerprint=coarse.mask_fingerprint,
             prompt_file=prompt_file,
-            captioner_backend=self.settings.caption_environment.caption_backend,
             captioner_fingerprint=self._captioner_fingerprint,
+            object_key=coarse.video_fingerprint if self.captioner.object_negative_prompt else None,
             frame_strategy=prompts.frame_strategy,
             num_sample_frames=prompts.num_sample_frames if prompts.frame_strategy == "multi_sample" else 1,
             n_prompt=NEGATIVE_PROMPT if prompts.n_prompt is None else prompts.n_prompt,
@@ -89,17 +142,14 @@ class Batch(RemovalBatch[AutoRefineSettings]):
         return self.comparison(refine, key, (self.result_path(coarse), coarse_key))
 
 
-def check_readiness(batch: Batch) -> CaptionEnv:
-    """See before any work that engine, anchor and captioner can run; the caption environment.
+def is_captioned(job: CaptionJob) -> bool:
+    """Whether the prompt file that is there is what captioning would give, or a person's own.
 
-    Raises:
-        InputError: weights or the caption environment are missing or incomplete.
+    A run that was killed after a file was written has left no record, but the file knows its key.
     """
-    batch.check()
-    wanted = batch.settings.caption_environment
-    env = resolve_caption_env(wanted.caption_env, PROJECT_ROOT)
-    check_caption_env(env, wanted.caption_backend, reads_videos=False)
-    return env
+    if job.edited_sha256 or find_record(job)[0] is not None:
+        return True
+    return written_key(job.prompt_file) == job.cache_key
 
 
 def _or(given: _T | None, otherwise: _T) -> _T:

@@ -1,7 +1,8 @@
 """Phase 2 inside the caption environment: one flow run of the caption pool, one task run a video.
 
-The captioner is loaded once for all videos. Where the environment lacks prefect, this flow runs in the main one and
-talks to a resident child of the caption environment's interpreter.
+The captioner itself lives in a resident child of the caption environment's interpreter: it is loaded once for all
+videos, and its crash or hang costs the video it was working on. This flow needs prefect alone, so where the caption
+environment lacks it, it runs in the main one.
 """
 
 import sys
@@ -13,10 +14,8 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
-from lib.captioner.backend import load_captioner
 from lib.captioner.batch_folder import BatchFolder
 from lib.captioner.caption_job import CaptionJob
-from lib.captioner.jobs import run_caption_job
 from lib.captioner.resident_client import ResidentCaptioner
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
@@ -32,22 +31,19 @@ def caption_video(name: str, job: dict[str, Any], describe: Describe) -> dict[st
 
 
 @flow(name="caption-videos", persist_result=False, validate_parameters=False)
-def caption_videos(batch: str, interpreter: str | None = None, seconds_per_video: float = 600.0) -> dict[str, Any]:
+def caption_videos(batch: str, interpreter: str, seconds_per_video: float = 600.0) -> dict[str, Any]:
     """Caption every job of the batch folder; what happened is appended there.
 
     Args:
-        batch: folder with jobs.json.
-        interpreter: of a caption environment without prefect; None = this process is the caption environment.
-        seconds_per_video: how long the resident child may take for one video.
+        batch: folder with batch.json.
+        interpreter: of the caption environment.
+        seconds_per_video: how long the captioner may take for one video; loading it does not count.
     """
     folder = BatchFolder(Path(batch))
-    jobs = folder.read_jobs()
-    if interpreter is None:
-        captioner = load_captioner(jobs[0].backend)
-        _caption_all(folder, jobs, lambda job: run_caption_job(job, captioner))
-    else:
-        with ResidentCaptioner(Path(interpreter), PROJECT_ROOT, backend=jobs[0].backend) as resident:
-            _caption_all(folder, jobs, lambda job: resident.ask(job.to_dict(), timeout=seconds_per_video))
+    options, jobs = folder.read()
+    with ResidentCaptioner(Path(interpreter), PROJECT_ROOT, options) as resident:
+        _caption_all(folder, jobs, lambda job: resident.ask(job.to_dict(), timeout=seconds_per_video))
+        get_run_logger().info("the captioner was started %d times: %s", resident.starts, resident.ready)
     failed = [name for name, end in folder.ended().items() if "error" in end]
     get_run_logger().info("%d videos, %d failed, python %s", len(jobs), len(failed), sys.prefix)
     return {"videos": len(jobs), "failed": failed, "prefix": sys.prefix}
@@ -61,4 +57,8 @@ def _caption_all(folder: BatchFolder, jobs: list[CaptionJob], describe: Describe
         if isinstance(result, dict):
             folder.note_record(job.name, result)
         else:
-            folder.note_error(job.name, str(result) if isinstance(result, ValueError) else repr(result))
+            folder.note_error(job.name, _words(result))
+
+
+def _words(error: Any) -> str:
+    return str(error) if isinstance(error, (ValueError, RuntimeError)) else repr(error)

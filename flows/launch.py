@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from deployments import CAPTION_POOL
-from flows.batch import Batch, check_readiness
+from flows.batch import Batch
 from flows.command_line import RunOptions, complain, parse
 from flows.inputs import find_videos
 from flows.remove_batch import RemoveBatch
@@ -43,9 +43,7 @@ class Program:
         return getattr(import_module(f"flows.{self.name}"), self.name)
 
 
-AUTO_REFINE = Program(
-    "auto_refine", AutoRefineSettings, lambda settings: check_readiness(Batch(settings)), (CAPTION_POOL,)
-)
+AUTO_REFINE = Program("auto_refine", AutoRefineSettings, lambda settings: Batch(settings).check(), (CAPTION_POOL,))
 REMOVE = Program("remove", RemoveSettings, lambda settings: RemoveBatch(settings).check(), ())
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from flows.batch import Batch, check_readiness
+from flows.batch import Batch, is_captioned
 from flows.inputs import Fingerprints, adopted_key, find_videos, fingerprint_inputs
 from flows.remove_batch import RemoveBatch
 from lib.errors import InputError
@@ -68,7 +68,7 @@ class _Planner:
     def __init__(self, settings: AutoRefineSettings) -> None:
         self.settings = settings
         self.batch = Batch(settings)
-        check_readiness(self.batch)
+        self.batch.check()
 
     def steps(self, video: Video, fingerprints: Fingerprints) -> list[Step]:
         control = self.settings.phase_control
@@ -97,12 +97,15 @@ class _Planner:
             return Step(job.video.name, job.phase, "to do", "--force_recaption")
         if job.edited_sha256 and find_record(job)[0] is None:
             return Step(job.video.name, job.phase, "to do", f"check {job.prompt_file}, which a person wrote or edited")
-        return _looked_up(job)
+        step = _looked_up(job)
+        if step.state == "to do" and is_captioned(job):
+            return Step(job.video.name, job.phase, "to do", f"check {job.prompt_file}, which an earlier run wrote")
+        return step
 
     def _refine(self, coarse: CoarseJob, caption: CaptionJob, caption_step: Step) -> tuple[Step, str, RefineJob | None]:
         video = coarse.video.name
         control = self.settings.phase_control
-        rewritten = caption_step.state == "to do" and not caption.edited_sha256
+        rewritten = caption_step.state == "to do" and (control.force_recaption or not is_captioned(caption))
         try:
             job = self.batch.refine(coarse)
         except InputError as error:

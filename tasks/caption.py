@@ -13,6 +13,7 @@ from prefect.runtime import task_run
 
 from deployments.caption_pool import CaptionPoolError, ensure_caption_deployment, run_caption_batch
 from lib.captioner import caption_job
+from lib.captioner.backend import CaptionerOptions
 from lib.captioner.batch_folder import BatchFolder
 from lib.captioner.environment import CaptionEnv
 from lib.captioner.pictures import prepare_pictures
@@ -30,7 +31,9 @@ def _batch_run_name() -> str:
 
 
 @task(name="caption batch", task_run_name=_batch_run_name, persist_result=False, cache_policy=NO_CACHE)
-def caption_batch(jobs: Sequence[CaptionJob], env: CaptionEnv, timeout: float, force: bool) -> dict[str, End]:
+def caption_batch(
+    jobs: Sequence[CaptionJob], env: CaptionEnv, captioner: CaptionerOptions, timeout: float, force: bool
+) -> dict[str, End]:
     """Caption the videos in one flow run of the caption pool; how each ended, by name.
 
     A process that dies costs the video it was working on; the rest of the batch runs again.
@@ -40,7 +43,7 @@ def caption_batch(jobs: Sequence[CaptionJob], env: CaptionEnv, timeout: float, f
     waiting, ends = _prepare(jobs, folder, force)
     while waiting:
         batch = BatchFolder(folder / str(len(waiting)))
-        batch.write_jobs(waiting)
+        batch.write(captioner, waiting)
         stopped_by = _run(batch, env, f"caption x{len(waiting)}", timeout)
         ends |= batch.ended()
         culprit = batch.interrupted()
@@ -85,16 +88,18 @@ def _plain_job(job: CaptionJob, force: bool) -> caption_job.CaptionJob:
         object_ids=job.object_ids,
         n_prompt=job.n_prompt,
         text_guidance_scale=job.text_guidance_scale,
-        backend=job.captioner_backend,
+        object_video=str(job.video.video_path) if job.object_key else "",
         force=force,
         replace=True,
+        key=job.cache_key,
+        save_picture=str(job.seen_picture),
     )
 
 
 def _run(batch: BatchFolder, env: CaptionEnv, name: str, timeout: float) -> str:
     """Run the batch; in words, how it ended."""
     try:
-        run = run_caption_batch(batch.path, env, name, timeout)
+        run = run_caption_batch(batch, env, name, timeout)
     except CaptionPoolError as error:
         get_run_logger().error("%s", error)
         return str(error)
@@ -122,6 +127,8 @@ def caption(job: CaptionJob, end: End | None = None) -> PhaseRecord:
     prompt = read_prompt_file(job.prompt_file)
     made = end["record"] if end else {}
     facts: dict[str, float | int | str] = {"prompt": prompt.prompt, "source": prompt.prompt_source}
+    if made.get("flags"):
+        facts["flags"] = ", ".join(made["flags"])
     if process := made.get("process"):
         facts |= {"pid": process["pid"], "prefix": process["prefix"]}
     if made.get("status") == "kept":
@@ -132,5 +139,6 @@ def caption(job: CaptionJob, end: End | None = None) -> PhaseRecord:
         key=job.cache_key,
         artifacts=artifacts_of([job.prompt_file], job.output_dir),
         seconds=made.get("seconds", 0.0),
+        notes=(f"worth a look: {facts['flags']}",) if "flags" in facts else (),
         facts=facts,
     )

@@ -126,14 +126,14 @@ class CaptionJob(Job):
     """
 
     phase: ClassVar[str] = "caption"
-    code_version: ClassVar[str] = "1"
+    code_version: ClassVar[str] = "2"
 
     source_key: str
     source_path: Path
     mask_fingerprint: str
     prompt_file: Path
-    captioner_backend: str
     captioner_fingerprint: dict[str, str]
+    object_key: str | None  # the source's fingerprint where the captioner names the removed object
     frame_strategy: str
     num_sample_frames: int
     n_prompt: str
@@ -143,6 +143,11 @@ class CaptionJob(Job):
     mask_threshold: int | None
     object_ids: tuple[int, ...]
     edited_sha256: str | None = None  # of a prompt file that a person wrote or edited: it is taken as it is
+
+    @property
+    def seen_picture(self) -> Path:
+        """What the captioner saw, for people; no part of the result."""
+        return self.prompt_file.parent / "seen" / f"{self.video.name}.jpg"
 
     def identity(self) -> dict[str, Any]:
         if self.edited_sha256:

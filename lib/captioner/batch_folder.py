@@ -11,24 +11,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lib.captioner.backend import CaptionerOptions
 from lib.captioner.caption_job import CaptionJob
 
 
 @dataclass(frozen=True)
 class BatchFolder:
-    """`jobs.json` (a list of jobs) and `outcomes.jsonl` (one line when a video begins, one when it has ended)."""
+    """`batch.json` (captioner and jobs) and `outcomes.jsonl` (a line when a video begins, one when it has ended)."""
 
     path: Path
 
-    def write_jobs(self, jobs: Iterable[CaptionJob]) -> None:
+    def write(self, options: CaptionerOptions, jobs: Iterable[CaptionJob]) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
-        text = json.dumps([job.to_dict() for job in jobs], ensure_ascii=False, indent=1)
-        (self.path / "jobs.json").write_text(text, encoding="utf-8")
+        content = {"captioner": options.to_dict(), "jobs": [job.to_dict() for job in jobs]}
+        (self.path / "batch.json").write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
 
-    def read_jobs(self) -> list[CaptionJob]:
-        return [
-            CaptionJob.from_dict(item) for item in json.loads((self.path / "jobs.json").read_text(encoding="utf-8"))
-        ]
+    def read(self) -> tuple[CaptionerOptions, list[CaptionJob]]:
+        content = json.loads((self.path / "batch.json").read_text(encoding="utf-8"))
+        return CaptionerOptions.from_dict(content["captioner"]), [CaptionJob.from_dict(job) for job in content["jobs"]]
 
     def note_begin(self, name: str) -> None:
         self._append({"name": name, "begins": True})
@@ -47,6 +47,13 @@ class BatchFolder:
         """The video that had begun when the process died."""
         ended = self.ended()
         return next((line["name"] for line in self._lines() if line["name"] not in ended), None)
+
+    def progress(self) -> int:
+        """A number that grows with every line, as long as there is life in the batch."""
+        try:
+            return (self.path / "outcomes.jsonl").stat().st_size
+        except FileNotFoundError:
+            return 0
 
     def _append(self, line: dict[str, Any]) -> None:
         with (self.path / "outcomes.jsonl").open("a", encoding="utf-8") as file:

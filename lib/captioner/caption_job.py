@@ -38,11 +38,13 @@ class CaptionJob:
     object_ids: tuple[int, ...] = ()  # () = all objects
     n_prompt: str = NEGATIVE_PROMPT
     text_guidance_scale: float = TEXT_GUIDANCE_SCALE
-    backend: str = "palette"
+    object_video: str = ""  # the source, where the object still is: given if the captioner is to name the object
     force: bool = False  # write even over a file that a person edited (kept as .bak)
     replace: bool = False  # write over a file of our own; without it any valid prompt is kept
-    save_picture: str | None = None  # PNG of what the captioner saw
+    key: str = ""  # remembered as what the file was written under
+    save_picture: str | None = None  # JPEG of what the captioner saw
     prepared: tuple[PreparedPicture, ...] = ()  # read these instead of the video and masks
+    prepared_object: str = ""  # PNG of the object, read instead of object_video
 
     def to_dict(self) -> dict[str, Any]:
         """The job as JSON-ready values."""

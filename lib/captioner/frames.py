@@ -8,6 +8,7 @@ from lib.errors import InputError
 from lib.video.masks import dilate
 
 GRAY = 128
+CROP_MARGIN = 0.15  # of the object's longer side, on each side of it
 
 
 def caption_frame_indices(frame_count: int, strategy: str = "middle", num_sample_frames: int = 3) -> tuple[int, ...]:
@@ -61,3 +62,13 @@ def gray_out(frame: np.ndarray, hole: np.ndarray) -> np.ndarray:
     grayed = frame.copy()
     grayed[hole] = GRAY
     return grayed
+
+
+def crop_around(frame: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The part of the (H, W, 3) frame that holds the (H, W) bool mask, with a margin; all of it for an empty mask."""
+    if not mask.any():
+        return frame
+    spans = [np.flatnonzero(mask.any(axis=axis))[[0, -1]] for axis in (1, 0)]
+    margin = round(CROP_MARGIN * max(last - first + 1 for first, last in spans))
+    rows, columns = (slice(max(0, first - margin), last + 1 + margin) for first, last in spans)
+    return frame[rows, columns].copy()

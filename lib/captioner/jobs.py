@@ -7,14 +7,14 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from lib.captioner.backend import Caption, Captioner, CaptionPicture
 from lib.captioner.caption_job import CaptionJob
-from lib.captioner.pictures import read_pictures, save_picture
+from lib.captioner.pictures import read_object_picture, read_pictures, save_picture
 from lib.captioner.prompt_file import (
     PromptFields,
     existing_prompt,
@@ -58,40 +58,43 @@ def run_caption_job(job: CaptionJob, captioner: Captioner) -> dict[str, Any]:
     pictures = read_pictures(job)
     if job.save_picture:
         save_picture(pictures, Path(job.save_picture))
-    caption = captioner.describe(pictures)
+    caption = captioner.describe(pictures, read_object_picture(job))
     kept = prompt_to_keep(job)  # again: someone may have written it while the captioner worked
     if kept:
         return _kept_record(job, kept, started)
-    return _write(job, caption, pictures, started)
-
-
-def _write(job: CaptionJob, caption: Caption, pictures: Sequence[CaptionPicture], started: float) -> dict[str, Any]:
     path = job.yaml_path
     theirs = path.exists() and path.read_bytes().strip() != b"" and not is_ours(path)
     backup = keep_backup(path) if theirs else None
-    frame_idx = tuple(picture.frame_idx for picture in pictures)
-    fields = PromptFields(
-        prompt=caption.text,
-        n_prompt=job.n_prompt,
-        text_guidance_scale=job.text_guidance_scale,
-        prompt_source=caption.source,
-        prompt_model=caption.model,
-        prompt_timestamp=datetime.now().astimezone().isoformat(timespec="seconds"),
-        prompt_frame_idx=frame_idx,
-        source_video=job.source_video or job.video_path,
-        mask_path=job.mask_path,
-        prompt_flags=caption.flags,
-        prompt_environment=sys.prefix,
-    )
-    digest = write_prompt_file(path, fields)
+    digest = write_prompt_file(path, _fields(job, caption, pictures, captioner.facts()), job.key)
     return {
         **_record(job, "written", caption.text, digest, started),
-        "frame_idx": list(frame_idx),
+        "frame_idx": [picture.frame_idx for picture in pictures],
         "model": caption.model,
         "source": caption.source,
         "flags": list(caption.flags),
         "backup": str(backup) if backup else None,
     }
+
+
+def _fields(
+    job: CaptionJob, caption: Caption, pictures: Sequence[CaptionPicture], facts: Mapping[str, str]
+) -> PromptFields:
+    return PromptFields(
+        prompt=caption.text,
+        n_prompt=", ".join(filter(None, (caption.object_phrase, job.n_prompt))),
+        text_guidance_scale=job.text_guidance_scale,
+        prompt_source=caption.source,
+        prompt_model=caption.model,
+        prompt_timestamp=datetime.now().astimezone().isoformat(timespec="seconds"),
+        prompt_frame_idx=tuple(picture.frame_idx for picture in pictures),
+        source_video=job.source_video or job.video_path,
+        mask_path=job.mask_path,
+        prompt_flags=caption.flags,
+        prompt_environment=sys.prefix,
+        prompt_object=caption.object_phrase,
+        prompt_raw=caption.raw,
+        prompt_facts=facts,
+    )
 
 
 def _kept_record(job: CaptionJob, prompt: str, started: float) -> dict[str, Any]:

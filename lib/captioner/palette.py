@@ -26,10 +26,14 @@ class PaletteCaptioner:
 
     name = "palette"
 
-    def fingerprint(self) -> dict[str, str]:
+    def facts(self) -> dict[str, str]:
         return {"name": self.name, "version": VERSION}
 
-    def describe(self, pictures: Sequence[CaptionPicture]) -> Caption:
+    def describe(
+        self,
+        pictures: Sequence[CaptionPicture],
+        object_picture: np.ndarray | None = None,  # noqa: ARG002 (it cannot name things)
+    ) -> Caption:
         """One sentence of at most 30 words over all pictures."""
         views = [_View(picture) for picture in pictures]
         lightness = np.concatenate([view.visible()[:, 0] for view in views])

@@ -16,7 +16,7 @@ import time
 import traceback
 from typing import Any, TextIO
 
-from lib.captioner.backend import DEFAULT_BACKEND, Captioner, CaptionerOptions, load_captioner
+from lib.captioner.backend import Captioner, CaptionerOptions, load_captioner
 from lib.captioner.jobs import CaptionJob, process_facts, run_caption_job
 from lib.errors import InputError
 
@@ -24,19 +24,17 @@ from lib.errors import InputError
 def main(arguments: list[str] | None = None) -> int:
     """Serve jobs until stdin ends; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m lib.captioner.resident", description=__doc__)
-    parser.add_argument("--backend", default=DEFAULT_BACKEND)
-    parser.add_argument("--model_path")
-    parser.add_argument("--device", default="cuda")
-    options = parser.parse_args(arguments)
+    parser.add_argument("--options", default="{}", help="CaptionerOptions as JSON")
+    given = parser.parse_args(arguments).options
     answers = _take_stdout()
     started = time.monotonic()
     try:
-        captioner = load_captioner(options.backend, CaptionerOptions(options.model_path, options.device))
+        captioner = load_captioner(CaptionerOptions.from_dict(json.loads(given)))
     except Exception as error:  # noqa: BLE001 - whatever a backend raises, the parent must learn it
         _say(answers, {"ready": False, **_problem(error)})
         return 1
     load_seconds = round(time.monotonic() - started, 3)
-    _say(answers, {"ready": True, **process_facts(), "load_seconds": load_seconds, **captioner.fingerprint()})
+    _say(answers, {"ready": True, **process_facts(), "load_seconds": load_seconds, **captioner.facts()})
     lines = _read_lines()
     while (line := lines.get()) is not None:
         _say(answers, _answer(line, captioner))
@@ -57,10 +55,7 @@ def _say(answers: TextIO, message: dict[str, Any]) -> None:
 
 def _answer(line: str, captioner: Captioner) -> dict[str, Any]:
     try:
-        job = CaptionJob.from_dict(json.loads(line))
-        if job.backend != captioner.name:
-            raise InputError(f"job {job.name} asks for the backend {job.backend}; this process holds {captioner.name}")
-        return {"ok": True, **run_caption_job(job, captioner)}
+        return {"ok": True, **run_caption_job(CaptionJob.from_dict(json.loads(line)), captioner)}
     except Exception as error:  # noqa: BLE001 - one video's failure must not end the others
         return {"ok": False, **_problem(error)}
 

@@ -13,11 +13,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from lib.captioner.backend import CaptionerOptions
 from lib.captioner.environment import clean_environment
 from lib.errors import InputError
 
 _STDERR_LINES = 8  # of a crashed child, in the error
 _GRACE_SECONDS = 5.0  # between a polite end and a kill
+_MAX_CRASHES = 3  # in a row: what fails for every video is not loaded again for each
+LOAD_SECONDS = 1800.0  # for importing and loading a model, perhaps from a slow disk
 
 
 class CaptionError(RuntimeError):
@@ -39,11 +42,8 @@ class ResidentCaptioner:
         self,
         python: Path,
         project_root: Path,
-        *,
-        backend: str = "palette",
-        model_path: str | None = None,
-        device: str | None = None,
-        start_timeout: float = 900.0,
+        options: CaptionerOptions | None = None,
+        start_timeout: float = LOAD_SECONDS,
     ) -> None:
         """Nothing is started yet.
 
@@ -52,18 +52,21 @@ class ResidentCaptioner:
             project_root: the folder that holds `lib/`.
             start_timeout: seconds for importing and loading the model.
         """
-        options = {"--backend": backend, "--model_path": model_path, "--device": device}
-        given = [item for name, value in options.items() if value is not None for item in (name, value)]
-        self._command = [str(python), "-m", "lib.captioner.resident", *given]
+        given = json.dumps((options or CaptionerOptions()).to_dict())
+        self._command = [str(python), "-m", "lib.captioner.resident", "--options", given]
         self._project_root = project_root
         self._start_timeout = start_timeout
         self._child: _Child | None = None
+        self._given_up: Exception | None = None
+        self._crashes = 0  # since the last answer
         self._lock = threading.Lock()
         self.starts = 0  # how often a child was started
         self.ready: dict[str, Any] = {}  # the last ready line: pid, prefix, executable, python, load_seconds, name
 
     def ask(self, job: Mapping[str, Any], timeout: float) -> dict[str, Any]:
         """The answer to one job (`CaptionJob.to_dict()`, paths absolute), as `run_caption_job` gives it.
+
+        A model that cannot be loaded, and a third crash in a row, are final: later jobs get the same error at once.
 
         Args:
             timeout: seconds after which the child is killed; loading the model does not count.
@@ -74,7 +77,7 @@ class ResidentCaptioner:
         """
         with self._lock:
             child = self._running_child()
-            answer = self._exchange(child, json.dumps(dict(job)), timeout, f"job {job.get('name')!r}")
+            answer = self._ask(child, job, timeout)
         if answer.get("ok"):
             return answer
         raise _failure(answer)
@@ -91,10 +94,32 @@ class ResidentCaptioner:
     def __exit__(self, *_error: object) -> None:
         self.close()
 
+    def _ask(self, child: _Child, job: Mapping[str, Any], timeout: float) -> dict[str, Any]:
+        try:
+            answer = self._exchange(child, json.dumps(dict(job)), timeout, f"job {job.get('name')!r}")
+        except CaptionError as error:
+            self._crashes += 1
+            if self._crashes == _MAX_CRASHES:
+                self._given_up = CaptionError(
+                    f"not captioned after {_MAX_CRASHES} failures in a row; the last: {error}"
+                )
+            raise
+        self._crashes = 0
+        return answer
+
     def _running_child(self) -> _Child:
+        if self._given_up:
+            raise self._given_up
         if self._child is not None and self._child.process.poll() is None:
             return self._child
         self.close()
+        try:
+            return self._start()
+        except (InputError, CaptionError) as error:
+            self._given_up = error
+            raise
+
+    def _start(self) -> _Child:
         self._child = _Child(self._command, caption_process_env(self._project_root), self._project_root)
         self.starts += 1
         ready = self._exchange(self._child, None, self._start_timeout, "loading the captioner")

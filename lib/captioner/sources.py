@@ -9,7 +9,7 @@ from PIL import Image, UnidentifiedImageError
 
 from lib.captioner.backend import CaptionPicture
 from lib.captioner.caption_job import CaptionJob
-from lib.captioner.frames import caption_frame_indices, gray_out, hole_in_frame
+from lib.captioner.frames import caption_frame_indices, crop_around, gray_out, hole_in_frame, resize_nearest
 from lib.errors import InputError
 from lib.video.clip import FRAME_SUFFIXES, frame_names, iter_frames, probe_clip, read_clip_frame
 from lib.video.images import list_folder, list_images
@@ -22,28 +22,45 @@ def read_from_video(job: CaptionJob) -> tuple[CaptionPicture, ...]:
     Raises:
         InputError: video or masks are missing, unreadable or empty.
     """
-    video, masks = Path(job.video_path), Path(job.mask_path)
-    for path in (video, masks):
+    video = Path(job.video_path)
+    masks = _read_masks(job, video)
+    captionable = captionable_frames(len(masks), Path(job.mask_path))
+    pictures = []
+    for index in caption_frame_indices(captionable, job.frame_strategy, job.num_sample_frames):
+        frame = read_frame(video, index)
+        hole = hole_in_frame(masks[index], frame.shape[:2], job.mask_dilation_iter)
+        pictures.append(CaptionPicture(gray_out(frame, hole), hole, index))
+    return tuple(pictures)
+
+
+def read_object(job: CaptionJob) -> np.ndarray:
+    """The object and a rim of its surroundings, (h, w, 3) uint8 RGB, from the frame where its mask is largest.
+
+    Raises:
+        InputError: as `read_from_video`, of `object_video`.
+    """
+    video = Path(job.object_video)
+    masks = _read_masks(job, video)
+    index = int(masks.sum(axis=(1, 2)).argmax())
+    frame = read_frame(video, index)
+    return crop_around(frame, resize_nearest(masks[index], frame.shape[:2]))
+
+
+def _read_masks(job: CaptionJob, video: Path) -> np.ndarray:
+    """(T, h, w) bool masks of all frames that count: a clip is empty or not, whichever of its frames is shown."""
+    for path in (video, Path(job.mask_path)):
         if not path.exists():
             raise InputError(f"{path}: not found; expected a video, a folder of frames or a picture")
     frames = count_frames(video)
-    if job.video_length > 0:
-        frames = min(frames, job.video_length)
-    track = read_masks(  # of all frames: one clip is empty or not, whichever of its frames is shown
-        masks,
-        frames,
-        _own_size(masks),
+    track = read_masks(
+        Path(job.mask_path),
+        min(frames, job.video_length) if job.video_length > 0 else frames,
+        _own_size(Path(job.mask_path)),
         threshold=job.mask_threshold,
         object_ids=job.object_ids,
         frame_names=_names(Path(job.frames_path or job.video_path)),
     )
-    indices = caption_frame_indices(captionable_frames(frames, masks), job.frame_strategy, job.num_sample_frames)
-    pictures = []
-    for index in indices:
-        frame = read_frame(video, index)
-        hole = hole_in_frame(track.masks[index], frame.shape[:2], job.mask_dilation_iter)
-        pictures.append(CaptionPicture(gray_out(frame, hole), hole, index))
-    return tuple(pictures)
+    return track.masks
 
 
 def is_picture(path: Path) -> bool:

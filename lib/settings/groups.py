@@ -5,6 +5,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from lib.captioner.backend import DEFAULT_MODEL, MAX_PIXELS
+
 
 class SettingsGroup(BaseModel):
     """A frozen section of the settings; unknown names are errors."""
@@ -48,13 +50,27 @@ class CaptionEnvironment(SettingsGroup):
         default=None,
         description="conda env name, venv folder or interpreter; default: .venv-caption if built",
     )
-    caption_backend: Literal["palette"] = Field(
-        default="palette", description="what writes the sentence; palette needs no weights"
+    caption_backend: Literal["vlm", "palette"] | None = Field(
+        default=None,
+        description="what writes the sentence: a vision-language model, or palette, which needs no weights; default: "
+        "vlm with --caption_model_path or --engine diffueraser, else palette",
     )
     caption_model_path: str | None = Field(
-        default=None, description="vision-language model, a folder or a hub name (palette needs none)"
+        default=None, description=f"vision-language model, a folder or a hub name; default: {DEFAULT_MODEL}"
     )
-    caption_timeout: float = Field(default=3600.0, gt=0, description="seconds after which a caption batch is given up")
+    caption_device: Literal["auto", "cuda", "cpu"] = Field(default="auto", description="where the model runs")
+    caption_dtype: Literal["auto", "bfloat16", "float16", "float32"] = Field(
+        default="auto", description="its numbers; default: bfloat16 on a GPU that has it, float32 on the CPU"
+    )
+    caption_attention: Literal["auto", "sdpa", "eager", "flash_attention_2"] = Field(
+        default="auto", description="its attention code; default: sdpa"
+    )
+    caption_max_pixels: int = Field(
+        default=MAX_PIXELS, ge=56 * 56, description="larger frames are shown to the model at so many pixels"
+    )
+    caption_timeout: float = Field(
+        default=600.0, gt=0, description="seconds that one video's caption may take, loading the model not counted"
+    )
 
 
 class Words(SettingsGroup):
@@ -79,6 +95,15 @@ class Prompts(Words):
         default="middle", description="which frames the captioner sees"
     )
     num_sample_frames: int = Field(default=3, ge=1, description="frames for multi_sample")
+    multi_sample_merge: Literal["longest", "summary"] = Field(
+        default="longest", description="of several frames: the most descriptive sentence, or the model's summary"
+    )
+    object_negative_prompt: bool = Field(
+        default=False, description="the model names the removed object, in front of the negative prompt"
+    )
+    system_prompt_file: Path | None = Field(
+        default=None, description="text file with rules for the model in place of the built-in ones"
+    )
     caption_source: Literal["coarse", "original"] = Field(
         default="coarse", description="caption the phase-1 result or the source"
     )

@@ -1,7 +1,7 @@
 """Everything that one run of a flow needs to know, made of groups."""
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, model_validator
 
@@ -103,6 +103,31 @@ class AutoRefineSettings(RunSettings):
     prompts: Prompts = Prompts()  # type: ignore[assignment]
     phase_control: PhaseControl = PhaseControl()
     phase1_speed: Phase1Speed = Phase1Speed()
+
+    @model_validator(mode="after")
+    def _check_captioner(self) -> Self:
+        wants = {"object_negative_prompt": self.prompts.object_negative_prompt}
+        wants |= {"system_prompt_file": self.prompts.system_prompt_file is not None}
+        if self.caption_backend == "palette" and any(wants.values()):
+            flags = " and ".join(f"--{name}" for name, wanted in wants.items() if wanted)
+            raise ValueError(f"{flags} cannot go with the palette captioner; give --caption_model_path")
+        return self
+
+    @property
+    def caption_backend(self) -> Literal["vlm", "palette"]:
+        """What writes the sentence: as asked for, else what suits the engine."""
+        wanted = self.caption_environment
+        follows_words = self.engine.engine == "diffueraser"
+        return wanted.caption_backend or ("vlm" if wanted.caption_model_path or follows_words else "palette")
+
+    def with_absolute_paths(self) -> Self:
+        settings = super().with_absolute_paths()
+        model = settings.caption_environment.caption_model_path
+        if model is None or not Path(model).expanduser().exists():  # then it is a hub name, or an error to come
+            return settings
+        absolute = {"caption_model_path": str(Path(model).expanduser().absolute())}
+        environment = settings.caption_environment.model_copy(update=absolute)
+        return settings.model_copy(update={"caption_environment": environment})
 
     @property
     def output_dir(self) -> Path:

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lib.captioner.backend import Caption, load_captioner
+from lib.captioner.backend import Caption, CaptionerOptions, CaptionPicture, load_captioner
 from lib.captioner.jobs import CaptionJob, run_caption_job
-from lib.captioner.pictures import prepare_pictures, read_pictures
-from lib.captioner.prompt_file import is_ours
+from lib.captioner.pictures import prepare_pictures, read_pictures, save_picture
+from lib.captioner.prompt_file import is_ours, load_prompt_mapping, written_key
 from lib.captioner.schema import read_prompt_file
 from lib.errors import InputError
 
-PALETTE = load_captioner("palette")
+PALETTE = load_captioner(CaptionerOptions())
 
 
 class Recorder:
@@ -24,13 +24,15 @@ class Recorder:
 
     def __init__(self, before_answer=lambda: None):
         self.shown = []
+        self.objects = []
         self.before_answer = before_answer
 
-    def fingerprint(self):
+    def facts(self):
         return {"name": self.name}
 
-    def describe(self, pictures):
+    def describe(self, pictures, object_picture=None):
         self.shown.append(pictures)
+        self.objects.append(object_picture)
         self.before_answer()
         return Caption("A sentence", "auto_masked", self.name, ("long",))
 
@@ -144,12 +146,50 @@ def test_prepared_pictures_give_the_same_sentence_without_the_video(job, tmp_pat
 
 
 def test_saves_what_the_captioner_saw(job, tmp_path):
-    shown = tmp_path / "phase1" / "scene" / "caption_frame.png"
+    shown = tmp_path / "seen" / "scene.jpg"
     run_caption_job(replace(job, save_picture=str(shown)), PALETTE)
     (picture,) = read_pictures(job)
-    assert (np.asarray(Image.open(shown)) == picture.pixels).all()
+    assert np.abs(np.asarray(Image.open(shown)).astype(int) - picture.pixels).mean() < 8  # it is a JPEG
     run_caption_job(replace(job, save_picture=str(shown), frame_strategy="multi_sample", force=True), PALETTE)
     assert Image.open(shown).size == (3 * 64, 48)
+
+
+def test_large_pictures_are_saved_small(job, tmp_path):
+    shown = tmp_path / "large.jpg"
+    hole = np.zeros((1080, 1920), bool)
+    save_picture([CaptionPicture(np.zeros((1080, 1920, 3), np.uint8), hole)], shown)
+    assert Image.open(shown).size == (1280, 720)
+
+
+def test_the_object_is_shown_where_its_mask_is_largest(job, tmp_path):
+    grown = np.zeros((48, 64), np.uint8)
+    grown[16:28, 22:44] = 255
+    Image.fromarray(grown).save(Path(job.mask_path) / "00003.png")
+    captioner = Recorder()
+    coarse = tmp_path / "coarse"  # what is captioned has the object removed
+    coarse.mkdir()
+    for index in range(5):
+        Image.new("RGB", (64, 48)).save(coarse / f"{index:05d}.png")
+    named = replace(job, video_path=str(coarse), object_video=job.video_path)
+    prepared = prepare_pictures(named, tmp_path / "pictures")
+    for asked in (named, replace(prepared, object_video="/gone", force=True)):
+        run_caption_job(asked, captioner)
+        crop = captioner.objects.pop()
+        assert crop.shape == (12 + 2 * 3, 22 + 2 * 3, 3)
+        assert ((crop == (250, 0, 0)).all(-1).sum(), crop[0, 0].tolist()) == (12 * 12, [40, 90, 200])
+    run_caption_job(replace(job, force=True), captioner)
+    assert captioner.objects == [None]
+
+
+def test_the_objects_name_stands_before_the_negative_prompt(job):
+    captioner = Recorder()
+    captioner.describe = lambda *_: Caption("A sentence", "auto_masked", "m", ("living",), "brown bear", ("raw one",))
+    run_caption_job(replace(job, n_prompt="mud", key="caption-1"), captioner)
+    assert read_prompt_file(job.yaml_path).n_prompt == "brown bear, mud"
+    said = load_prompt_mapping(job.yaml_path)
+    assert (said["prompt_object"], said["prompt_raw"], said["prompt_flags"]) == ("brown bear", ["raw one"], ["living"])
+    assert said["prompt_facts"] == {"name": "recorder"}
+    assert written_key(job.yaml_path) == "caption-1"
 
 
 def test_our_own_file_is_kept_or_replaced_as_asked(job):

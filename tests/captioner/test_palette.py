@@ -101,8 +101,8 @@ def test_names_of_plain_colours():
 
 
 def test_registry_names_its_choices():
-    captioner = load_captioner("palette", CaptionerOptions())
-    assert captioner.fingerprint() == {"name": "palette", "version": "1"}
+    captioner = load_captioner(CaptionerOptions("palette"))
+    assert captioner.facts() == {"name": "palette", "version": "1"}
     assert "palette" in backend_names()
     with pytest.raises(InputError, match=r"'nosuch'.*palette"):
-        load_captioner("nosuch")
+        load_captioner(CaptionerOptions("nosuch"))

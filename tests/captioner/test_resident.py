@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from lib.captioner.backend import CaptionerOptions
 from lib.captioner.caption_job import PreparedPicture
 from lib.captioner.resident_client import CaptionError, ResidentCaptioner
 from lib.errors import InputError
@@ -67,8 +68,6 @@ def test_a_failing_job_fails_alone(resident, job):
     broken = {**job.to_dict(), "prepared": [{"picture": "/nowhere.png", "hole": "/nowhere.png", "frame_idx": 0}]}
     with pytest.raises(CaptionError, match=r"FileNotFoundError.*nowhere\.png"):
         resident.ask(broken, timeout=60)
-    with pytest.raises(InputError, match="palette"):
-        resident.ask(replace(job, backend="vlm").to_dict(), timeout=60)
     assert resident.ask(job.to_dict(), timeout=60)["status"] == "written"
     assert resident.starts == 1
 
@@ -108,10 +107,33 @@ def test_a_child_that_cannot_start_says_its_last_words(job, tmp_path):
     with ResidentCaptioner(Path("/nowhere/python"), ROOT) as client, pytest.raises(InputError, match="/nowhere/python"):
         client.ask(job.to_dict(), timeout=60)
     with (
-        ResidentCaptioner(Path(sys.executable), ROOT, backend="nosuch") as client,
+        ResidentCaptioner(Path(sys.executable), ROOT, CaptionerOptions("nosuch")) as client,
         pytest.raises(InputError, match=r"'nosuch'.*palette"),
     ):
         client.ask(job.to_dict(), timeout=60)
+
+
+def test_what_cannot_be_loaded_is_loaded_once(job):
+    with ResidentCaptioner(Path(sys.executable), ROOT, CaptionerOptions("nosuch")) as client:
+        for _ in range(3):
+            with pytest.raises(InputError, match=r"'nosuch'"):
+                client.ask(job.to_dict(), timeout=60)
+        assert client.starts == 1
+
+
+def test_three_crashes_in_a_row_are_enough(resident, job, endless_job):
+    def crash():
+        with pytest.raises(CaptionError, match=r"within 0\.2 s"):
+            resident.ask(endless_job.to_dict(), timeout=0.2)
+
+    crash()
+    crash()
+    resident.ask(job.to_dict(), timeout=60)
+    for _ in range(3):
+        crash()
+    with pytest.raises(CaptionError, match=r"after 3 failures in a row; the last: job 'endless'"):
+        resident.ask(job.to_dict(), timeout=60)
+    assert resident.starts == 5
 
 
 def test_the_child_ends_with_its_parent_in_the_middle_of_a_job(endless_job):
@@ -135,7 +157,7 @@ def test_what_libraries_print_does_not_break_the_answers(job):
     program = (
         "import os, sys; from lib.captioner import palette, resident\n"
         "describe = palette.PaletteCaptioner.describe\n"
-        "def noisy(self, pictures):\n"
+        "def noisy(self, pictures, crop=None):\n"
         "    print('Loading shards: 100%'); os.write(1, b'from C code\\n'); return describe(self, pictures)\n"
         "palette.PaletteCaptioner.describe = noisy\n"
         "sys.exit(resident.main([]))"

@@ -1,3 +1,4 @@
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,15 +11,35 @@ from prefect.client.schemas import State
 from prefect.task_runners import ThreadPoolTaskRunner
 from tests_support import write_propainter_weights
 
-from flows import phases
-from flows.caption_videos import caption_videos
+from flows import caption_videos, phases
 from flows.command_line import parse
 from flows.launch import AUTO_REFINE, Program
 from flows.report import Summary, VideoSummary
 from lib import model_loads
 from lib.anchor import sd_inpaint
+from lib.captioner.backend import CaptionerOptions, load_captioner
+from lib.captioner.batch_folder import BatchFolder
+from lib.captioner.caption_job import CaptionJob
+from lib.captioner.jobs import run_caption_job
 from lib.removers import registry
 from tasks import caption as caption_module
+
+
+class CaptionerHere:
+    """In place of the resident child: the captioner in this process."""
+
+    starts, ready = 0, "here"
+
+    def __init__(self, _python: Path, _project_root: Path, options: CaptionerOptions) -> None:
+        self.captioner = load_captioner(options)
+
+    def __enter__(self) -> "CaptionerHere":
+        return self
+
+    def __exit__(self, *_error: object) -> None: ...
+
+    def ask(self, job: dict[str, Any], timeout: float) -> dict[str, Any]:
+        return run_caption_job(CaptionJob.from_dict(job), self.captioner)
 
 
 @pytest.fixture(autouse=True)
@@ -31,13 +52,14 @@ def end_commands() -> Iterator[None]:
 def inline(prefect_server: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Phases run in threads and captions in this process: fast, and the same code otherwise."""
 
-    def run_here(batch: Path, *_: Any) -> SimpleNamespace:
-        state = caption_videos(str(batch), return_state=True)
+    def run_here(batch: BatchFolder, *_: Any) -> SimpleNamespace:
+        state = caption_videos.caption_videos(str(batch.path), sys.executable, return_state=True)
         return SimpleNamespace(name="here", state=state)
 
     monkeypatch.setattr(
         phases._Phase, "_process_pool", lambda _self, workers: ThreadPoolTaskRunner(max_workers=workers)
     )
+    monkeypatch.setattr(caption_videos, "ResidentCaptioner", CaptionerHere)
     monkeypatch.setattr(caption_module, "ensure_caption_deployment", lambda: None)
     monkeypatch.setattr(caption_module, "run_caption_batch", run_here)
 

@@ -10,7 +10,7 @@ from deployments.caption_pool import CaptionPoolError
 from flows.batch import Batch
 from flows.command_line import parse
 from flows.inputs import Fingerprints, find_videos
-from lib.captioner.backend import load_captioner
+from lib.captioner.backend import CaptionerOptions, load_captioner
 from lib.captioner.batch_folder import BatchFolder
 from lib.captioner.environment import resolve_caption_env
 from lib.captioner.jobs import run_caption_job
@@ -35,24 +35,24 @@ def jobs(dataset: Dataset, tmp_path: Path, prefect_server: None, monkeypatch: py
 
 def run(jobs: list[CaptionJob]) -> dict[str, dict]:
     env = resolve_caption_env(None, Path(caption_module.__file__).parents[1])
-    return caption_batch(jobs, env, 60.0, False)
+    return caption_batch(jobs, env, CaptionerOptions(), 60.0, False)
 
 
 def caption_until(folder: BatchFolder, stop_at: str | None) -> None:
     """What the caption environment does, until it dies at one video."""
-    for job in folder.read_jobs():
+    options, jobs = folder.read()
+    for job in jobs:
         folder.note_begin(job.name)
         if job.name == stop_at:
             return
-        folder.note_record(job.name, run_caption_job(job, load_captioner("palette")))
+        folder.note_record(job.name, run_caption_job(job, load_captioner(options)))
 
 
 def test_a_process_that_dies_costs_only_the_video_it_was_working_on(jobs, monkeypatch):
     batches: list[list[str]] = []
 
-    def run_and_die_at_car(path: Path, *_: object) -> SimpleNamespace:
-        folder = BatchFolder(path)
-        batches.append([job.name for job in folder.read_jobs()])
+    def run_and_die_at_car(folder: BatchFolder, *_: object) -> SimpleNamespace:
+        batches.append([job.name for job in folder.read()[1]])
         caption_until(folder, "car" if len(batches) == 1 else None)
         return SimpleNamespace(name="caption x3", state=SimpleNamespace(name="Crashed"))
 
