@@ -32,7 +32,6 @@ from tasks.caption import caption
 from tasks.coarse import coarse
 from tasks.comparison import comparison
 from tasks.jobs import CoarseJob, RefineJob
-from tasks.record_store import find_record
 from tasks.refine import refine
 
 
