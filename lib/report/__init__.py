@@ -1,0 +1,1 @@
+"""Pages for people, made of what a run has written."""
