@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from lib.errors import InputError
 NEGATIVE_PROMPT = "blurry, flickering, distorted, artifacts, text, watermark, low quality"
 TEXT_GUIDANCE_SCALE = 2.0
 REMEMBERED_FILES = 20  # more than one, so that going back to an earlier caption is not taken for an edit
+_ADVICE = "mend it, or delete it to caption the video again"
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,11 @@ def write_prompt_file(path: Path, fields: PromptFields, key: str = "") -> str:
     """Write the file atomically and remember having written it, and under which key; returns its sha256.
 
     The hash is remembered first: a crash in between must not make our own file look edited.
+
+    Raises:
+        InputError: a folder, a device or a link to nothing lies there.
     """
+    check_place(path)
     content = render_prompt_file(fields).encode("utf-8")
     digest = hashlib.sha256(content).hexdigest()
     keys = _written_keys(path)
@@ -116,10 +122,10 @@ def written_key(path: Path) -> str:
 def _own_entry(path: Path) -> str | None:
     """The key of the file's content in our record; None if we did not write it or it cannot be read."""
     try:
-        content = path.read_bytes()
-    except OSError:
+        content = _content(path)
+    except InputError:
         return None
-    return _written_keys(path).get(hashlib.sha256(content).hexdigest())
+    return None if content is None else _written_keys(path).get(hashlib.sha256(content).hexdigest())
 
 
 def keep_backup(path: Path) -> Path:
@@ -134,51 +140,84 @@ def keep_backup(path: Path) -> Path:
 
 
 def load_prompt_mapping(path: Path) -> dict[str, Any]:
-    """The YAML mapping in the file; an empty file gives an empty one.
+    """The YAML mapping in the file; an empty file, or one of comments alone, gives an empty one.
 
     Raises:
-        InputError: the file is missing, not UTF-8, broken YAML or not a mapping.
+        InputError: the file is missing, no file, not UTF-8, broken YAML or not a mapping.
     """
-    try:
-        content = yaml.safe_load(path.read_bytes().decode("utf-8-sig"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: prompt file not found; caption the video first, or write it by hand") from None
-    except OSError as error:
-        raise InputError(f"{path}: prompt file cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: found byte {error.start} that is not UTF-8; save the file as UTF-8 text") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # the last two: impossible dates, endless nesting
-        raise InputError(f"{path}: {_yaml_problem(error)}; mend it, or delete it to caption the video again") from None
+    content = _content(path)
     if content is None:
-        return {}
-    if not isinstance(content, Mapping):
-        raise InputError(f"{path}: found a {type(content).__name__}; expected a mapping with the key 'prompt'")
-    return dict(content)
-
-
-def _yaml_problem(error: Exception) -> str:
-    mark = getattr(error, "problem_mark", None)
-    where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-    problem = getattr(error, "problem", None) or " ".join(str(error).split())
-    return f"{where}not valid YAML ({problem})"
+        raise InputError(f"{path}: prompt file not found; caption the video first, or write it by hand")
+    return _mapping(path, content)
 
 
 def existing_prompt(path: Path) -> str:
     """The sentence of an existing prompt file; "" if there is no file or it says none.
 
     Raises:
-        InputError: as `load_prompt_mapping`, or `prompt` is neither a string nor a list of strings.
+        InputError: as `load_prompt_mapping` (but for a missing file), or `prompt` is neither a string nor a list of
+            strings.
     """
-    if not path.exists():
-        return ""
-    value = load_prompt_mapping(path).get("prompt")
+    content = _content(path)
+    value = None if content is None else _mapping(path, content).get("prompt")
     items = [value] if isinstance(value, str) else [] if value is None else value
     if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
-        raise InputError(
-            f"{path}: prompt is {value!r}; expected a string or a list of strings; mend it, or delete the file to "
-            "caption the video again"
-        )
+        raise InputError(f"{path}: prompt is {value!r}; expected a string or a list of strings; {_ADVICE}")
     return items[0].strip() if items else ""
+
+
+def check_place(path: Path) -> None:
+    """See that a prompt file is there, or can be written there.
+
+    Raises:
+        InputError: something else lies there: a folder, a device, a link to nothing.
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        if path.is_symlink():
+            target = path.readlink()
+            raise InputError(f"{path}: is a link to {target}, which is not there; mend or delete the link") from None
+        return
+    except OSError as error:
+        raise InputError(f"{path}: prompt file cannot be read ({error.strerror}); check path and rights") from None
+    if not stat.S_ISREG(mode):
+        kind = "folder" if stat.S_ISDIR(mode) else "device or pipe"
+        raise InputError(
+            f"{path}: found a {kind}; expected a prompt file, or nothing yet; move it or choose another path"
+        )
+
+
+def _content(path: Path) -> bytes | None:
+    """The file's bytes; None if nothing lies there."""
+    check_place(path)
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise InputError(f"{path}: prompt file cannot be read ({error.strerror}); check its rights") from None
+
+
+def _mapping(path: Path, content: bytes) -> dict[str, Any]:
+    try:
+        said = yaml.safe_load(content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: found byte {error.start} that is not UTF-8; save the file as UTF-8 text") from None
+    except Exception as error:  # noqa: BLE001 - pyyaml lets through whatever an impossible date or number raises
+        raise InputError(f"{path}: {_yaml_problem(error)}; {_ADVICE}") from None
+    if said is None:
+        return {}
+    if not isinstance(said, Mapping):
+        raise InputError(f"{path}: found a {type(said).__name__}; expected a mapping with the key 'prompt'; {_ADVICE}")
+    return dict(said)
+
+
+def _yaml_problem(error: Exception) -> str:
+    mark = getattr(error, "problem_mark", None)
+    where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+    problem = getattr(error, "problem", None) or " ".join(str(error).split()) or type(error).__name__
+    return f"{where}not valid YAML ({problem})"
 
 
 def _record_path(path: Path) -> Path:

@@ -222,7 +222,7 @@ def test_refuses_with_file_place_found_and_expected(tmp_path, content, found):
 def test_missing_file_and_folder_in_its_place(tmp_path):
     with pytest.raises(InputError, match="not found"):
         read_prompt_file(tmp_path / "no.yaml")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="found a folder; expected a prompt file"):
         load_prompt_mapping(tmp_path)
 
 
