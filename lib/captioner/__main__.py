@@ -1,96 +1,187 @@
-"""`python -m lib.captioner`: caption one video by hand, in the caption environment, without the rest of the project."""
+"""`python -m lib.captioner`: caption videos by hand, in the caption environment, without the rest of the project."""
 
 from __future__ import annotations
 
-import argparse
+import io
 import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
+import time
+import traceback
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from lib.captioner.backend import DEFAULT_BACKEND, CaptionerOptions, backend_names, load_captioner
-from lib.captioner.jobs import CaptionJob, prompt_to_keep, run_caption_job
-from lib.captioner.prompt_file import NEGATIVE_PROMPT, TEXT_GUIDANCE_SCALE
+from lib.captioner.backend import Caption, Captioner, CaptionerOptions, CaptionPicture, load_captioner
+from lib.captioner.command_line import captioner_options, folder_jobs, parse_arguments, single_job
+from lib.captioner.folders import LeftOut
+from lib.captioner.jobs import CaptionJob, run_caption_job
+from lib.captioner.prompt_file import check_place
 from lib.errors import InputError
 
+if TYPE_CHECKING:
+    import numpy as np
 
-def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
-    """The command line; dashes in flags count as underscores."""
-    parser = argparse.ArgumentParser(prog="python -m lib.captioner", description=__doc__, allow_abbrev=False)
-    add = parser.add_argument
-    add("--video_path", required=True, help="video to caption (phase 1's result), frame folder or picture")
-    add("--mask_path", required=True, help="masks of the removed object: folder, video or picture")
-    add("--output_yaml", required=True, help="prompt file to write")
-    add("--backend", default=DEFAULT_BACKEND, choices=backend_names(), help="what writes the sentence")
-    add("--model_path", help="vision-language model, local or on the hub (palette needs none)")
-    add("--device", default="cuda", choices=("cuda", "cpu"), help="where the model runs (palette: no matter)")
-    add("--frame_strategy", default="middle", choices=("middle", "multi_sample"), help="which frames are captioned")
-    add("--num_sample_frames", type=_at_least(1), default=3, help="frames for multi_sample")
-    add("--n_prompt", default=NEGATIVE_PROMPT, help="negative prompt to write")
-    add("--text_guidance_scale", type=float, default=TEXT_GUIDANCE_SCALE, help="guidance scale to write")
-    add("--mask_dilation_iter", type=_at_least(0), default=4, help="pixels by which the mask grows, as in the removal")
-    add("--mask_threshold", type=_at_least(0), help="mask values above are object; default by format")
-    add("--object_ids", type=_ids, default=(), help="only these objects of the annotation, as 1,3")
-    add("--force", action="store_true", help="write even if the file has a prompt (an edited one is kept as .bak)")
-    return parser.parse_args([_underscored(argument) for argument in arguments])
+INTERRUPTED = 130  # as shells say it of ctrl-C
+_SHOWN_FACTS = ("device", "dtype", "attention")
+
+
+class CaptionerNotLoadedError(InputError):
+    """The captioner itself cannot be had, whatever the video."""
+
+
+class LoadedWhenAsked:
+    """A captioner that is loaded for the first picture it is shown, so never where nothing is to do."""
+
+    def __init__(self, options: CaptionerOptions) -> None:
+        self._options = options
+        self._loaded: Captioner | None = None
+        self.name = options.backend
+
+    def facts(self) -> dict[str, str]:
+        """How it runs.
+
+        Raises:
+            CaptionerNotLoadedError: it cannot be loaded.
+        """
+        return self._captioner().facts()
+
+    def describe(self, pictures: Sequence[CaptionPicture], object_picture: np.ndarray | None = None) -> Caption:
+        """As the captioner does it.
+
+        Raises:
+            CaptionerNotLoadedError: it cannot be loaded.
+        """
+        return self._captioner().describe(pictures, object_picture)
+
+    def _captioner(self) -> Captioner:
+        if self._loaded is None:
+            self._loaded = self._load()
+        return self._loaded
+
+    def _load(self) -> Captioner:
+        options, started = self._options, time.monotonic()
+        if options.model_path:
+            _say(f"loading {options.model_path}")
+        try:
+            loaded = load_captioner(options)
+        except (InputError, ImportError) as error:
+            raise CaptionerNotLoadedError(_why_not_loaded(error, options)) from error
+        if options.model_path:
+            facts = [value for name, value in loaded.facts().items() if name in _SHOWN_FACTS]
+            _say(f"loaded {loaded.name} ({', '.join([*facts, f'{time.monotonic() - started:.1f} s'])})")
+        return loaded
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Caption one video; returns 0 when the prompt file is there, 1 after an error."""
-    options = parse_arguments(sys.argv[1:] if arguments is None else arguments)
-    job = CaptionJob(
-        name=Path(options.output_yaml).stem,
-        video_path=options.video_path,
-        mask_path=options.mask_path,
-        output_yaml=options.output_yaml,
-        frame_strategy=options.frame_strategy,
-        num_sample_frames=options.num_sample_frames,
-        mask_dilation_iter=options.mask_dilation_iter,
-        mask_threshold=options.mask_threshold,
-        object_ids=options.object_ids,
-        n_prompt=options.n_prompt,
-        text_guidance_scale=options.text_guidance_scale,
-        backend=options.backend,
-        force=options.force,
-    )
+    """Caption; returns 0, or 1 if a video failed or nothing could begin, or 130 after ctrl-C."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # file names and sentences need not fit the terminal
+    given = parse_arguments(sys.argv[1:] if arguments is None else arguments)
     try:
-        return _caption(job, CaptionerOptions(options.model_path, options.device))
+        captioner = LoadedWhenAsked(captioner_options(given))
+        if given.video_root is None:
+            return _caption_one(single_job(given), captioner)
+        return _caption_all(*folder_jobs(given), captioner)
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        _complain(f"error: {error}")
     except OSError as error:
-        print(f"error: {error.filename or options.output_yaml}: {error.strerror or error}", file=sys.stderr)
+        _complain(f"error: {_reason(error)}")
+    except KeyboardInterrupt:
+        _complain("interrupted; prompt files that are written stay, the same command does the rest")
+        return INTERRUPTED
     return 1
 
 
-def _caption(job: CaptionJob, options: CaptionerOptions) -> int:
-    if prompt_to_keep(job):  # before a model is loaded for nothing
-        print(f"[SKIP] YAML already contains prompt. Use --force to overwrite. ({job.output_yaml})")
+def _caption_one(job: CaptionJob, captioner: LoadedWhenAsked) -> int:
+    record = _run(job, captioner)
+    if record["status"] == "kept":
+        edited = ", edited by a person" if record["source"] == "manual" else ""
+        _say(f"[SKIP] YAML already contains prompt. Use --force to overwrite. ({job.output_yaml}{edited})")
         return 0
-    record = run_caption_job(job, load_captioner(job.backend, options))
     if record["backup"]:
-        print(f"the file that was there is kept as {record['backup']}")
-    print(f"{record['path']}: {record['prompt']}")
+        _say(f"the file that was there is kept as {record['backup']}")
+    _say(f"{record['path']}: {record['prompt']}{_look_at(record)}")
     return 0
 
 
-def _underscored(argument: str) -> str:
-    if not argument.startswith("--"):
-        return argument
-    name, equals, value = argument.partition("=")
-    return "--" + name[2:].replace("-", "_") + equals + value
+def _caption_all(jobs: Sequence[CaptionJob], left_out: Sequence[LeftOut], captioner: LoadedWhenAsked) -> int:
+    """Every video on its own: what goes wrong with one costs only this one."""
+    for entry in left_out:
+        _say(f"{entry.name}: skipped: {entry.reason}")
+    counts = Counter(skipped=len(left_out))
+    for number, job in enumerate(jobs, 1):
+        place = f"[{number}/{len(jobs)}] {job.name}"
+        try:
+            record = _run(job, captioner)
+        except CaptionerNotLoadedError:
+            _say(_summary(counts, len(jobs) - number + 1))
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a model or a file raises
+            counts["failed"] += 1
+            _complain(f"{place}: failed: {_reason(error)}")
+        else:
+            counts["skipped" if record["status"] == "kept" else "written"] += 1
+            _say(f"{place}: {_outcome(record)}")
+    _say(_summary(counts, 0))
+    return 1 if counts["failed"] else 0
 
 
-def _at_least(least: int) -> Callable[[str], int]:
-    def integer(text: str) -> int:
-        value = int(text)
-        if value < least:
-            raise argparse.ArgumentTypeError(f"found {value}; expected at least {least}")
-        return value
+def _run(job: CaptionJob, captioner: LoadedWhenAsked) -> dict[str, Any]:
+    check_place(job.yaml_path)  # also with --force, and before a model works for nothing
+    try:
+        return run_caption_job(job, captioner)
+    except ImportError as error:  # from reading the pictures: the captioner's own are told by LoadedWhenAsked
+        if (error.name or "").partition(".")[0] != "av":
+            raise
+        raise InputError(
+            f"{job.video_path}: videos are read with PyAV, which cannot be imported ({error}); run: {sys.executable} "
+            "-m pip install av (folders of frames and pictures need none)"
+        ) from None
 
-    return integer
+
+def _outcome(record: dict[str, Any]) -> str:
+    if record["status"] == "kept":
+        edited = ", edited by a person" if record["source"] == "manual" else ""
+        return f"skipped: {record['path']} has a prompt{edited}; --force writes a new one"
+    kept = f"; the file that was there is kept as {record['backup']}" if record["backup"] else ""
+    return f"written: {record['prompt']}{_look_at(record)}{kept}"
 
 
-def _ids(text: str) -> tuple[int, ...]:
-    return tuple(int(item) for item in text.split(",") if item.strip())
+def _look_at(record: dict[str, Any]) -> str:
+    return f" (worth a look: {', '.join(record['flags'])})" if record["flags"] else ""
+
+
+def _summary(counts: Counter[str], not_begun: int) -> str:
+    parts = [f"{counts[kind]} {kind}" for kind in ("written", "skipped", "failed")]
+    parts += [f"{not_begun} not begun"] if not_begun else []
+    return f"{sum(counts.values()) + not_begun} videos: {', '.join(parts)}"
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, in one line; the traceback as well where it is none of the expected errors."""
+    if isinstance(error, InputError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    traceback.print_exception(error)
+    return f"{type(error).__name__}: {error}"
+
+
+def _why_not_loaded(error: Exception, options: CaptionerOptions) -> str:
+    if options.backend == "palette":
+        return str(error)
+    found = str(error)
+    if isinstance(error, ImportError):
+        found = f"{error}; a vision-language model needs: {sys.executable} -m pip install torch transformers"
+    return f"{found}; or give --backend palette, which needs no model"
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _complain(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -76,13 +76,17 @@ def render_prompt_file(fields: PromptFields) -> str:
         f"source_video: {_quoted(fields.source_video)}",
         f"prompt_object: {_quoted(fields.prompt_object)}",
         *_block("prompt_raw", [f"- {_quoted(answer)}" for answer in fields.prompt_raw], empty="[]"),
-        *_block("prompt_facts", [f"{_quoted(k)}: {_quoted(v)}" for k, v in fields.prompt_facts.items()], empty="{}"),
+        *_block("prompt_facts", [f"{_key(k)}: {_quoted(v)}" for k, v in fields.prompt_facts.items()], empty="{}"),
     ]
     return "\n".join(lines) + "\n"
 
 
 def _block(key: str, items: list[str], empty: str) -> list[str]:
     return [f"{key}:", *(f"  {item}" for item in items)] if items else [f"{key}: {empty}"]
+
+
+def _key(text: str) -> str:
+    return text if text.isidentifier() and yaml.safe_load(text) == text else _quoted(text)
 
 
 def _quoted(text: str) -> str:
