@@ -170,6 +170,19 @@ def existing_prompt(path: Path) -> str:
     return items[0].strip() if items else ""
 
 
+def is_edited(path: Path) -> bool:
+    """Whether something lies there that only --force may replace: a person's prompt, or what cannot be read as one.
+
+    A file that says no prompt (empty, comments alone) counts as absent.
+    """
+    if is_ours(path):
+        return False
+    try:
+        return existing_prompt(path) != ""
+    except InputError:
+        return True
+
+
 def check_place(path: Path) -> None:
     """See that a prompt file is there, or can be written there.
 

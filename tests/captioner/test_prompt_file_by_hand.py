@@ -9,6 +9,7 @@ import pytest
 from lib.captioner.prompt_file import (
     PromptFields,
     existing_prompt,
+    is_edited,
     is_ours,
     load_prompt_mapping,
     write_prompt_file,
@@ -82,6 +83,7 @@ def test_hand_made_files_are_read_or_refused_in_one_line(tmp_path, content, said
     except InputError as error:
         assert "\n" not in str(error)
     assert not is_ours(path)
+    assert is_edited(path) == (said != "")
     assert path.read_bytes() == content
 
 
@@ -113,6 +115,7 @@ def test_what_is_no_file_is_refused_and_left_alone(tmp_path, lay, said):
         with pytest.raises(InputError, match=said):
             use(path)
     assert not is_ours(path)
+    assert is_edited(path)
     assert [item.name for item in tmp_path.iterdir()] == ["bear.yaml"]
     assert not path.is_file()
 
@@ -139,6 +142,7 @@ def test_a_link_to_a_file_stays_a_link(tmp_path):
     path.parent.mkdir()
     path.symlink_to(target)
     write_prompt_file(path, FIELDS, "key")
+    assert not is_edited(path)
     assert path.is_symlink()
     assert existing_prompt(target) == FIELDS.prompt
     assert written_key(path) == "key"
