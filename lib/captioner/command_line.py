@@ -105,34 +105,64 @@ def _add_paths(parser: argparse.ArgumentParser) -> None:
     one.add_argument("--video_path", type=Path, help="video to caption (phase 1's result), frame folder or picture")
     one.add_argument("--mask_path", type=Path, help="masks of the removed object: folder, video or picture")
     one.add_argument("--output_yaml", type=Path, help="prompt file to write")
-    one.add_argument("--object_video_path", type=Path, help="the source: name the removed object, as in it")
+    one.add_argument("--object_video_path", type=Path, help="the source: put its object's name before --n_prompt")
     every = parser.add_argument_group("all videos of a folder")
     every.add_argument("--video_root", type=Path, help="videos, frame folders, pictures, or this project's phase1/")
     every.add_argument("--mask_root", type=Path, help="masks under the videos' names, also as <name>_mask")
     every.add_argument("--output_dir", type=Path, help="folder for <name>.yaml")
-    every.add_argument("--object_video_root", type=Path, help="the sources: name the removed objects, as in them")
+    every.add_argument("--object_video_root", type=Path, help="the sources: put their objects' names before --n_prompt")
 
 
 def _add_captioner(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("captioner").add_argument
-    add("--backend", default="vlm", choices=backend_names(), help="vlm: a vision-language model; palette: no weights")
-    add("--model_path", help=f"local folder or hub id of the model; default {DEFAULT_MODEL}")
-    add("--device", default="auto", choices=("auto", "cuda", "cpu"), help="where the model runs")
-    add("--dtype", default="auto", choices=("auto", "bfloat16", "float16", "float32"), help="its numbers")
-    add("--attention", default="auto", choices=("auto", "sdpa", "eager", "flash_attention_2"), help="its attention")
-    add("--max_pixels", type=_integer(1), default=MAX_PIXELS, help="larger pictures are shown smaller")
-    add("--multi_sample_merge", default="longest", choices=("longest", "summary"), help="several frames: one sentence")
-    add("--object_negative_prompt", action="store_true", help="put the removed object's name before --n_prompt")
+    add(
+        "--backend",
+        default="vlm",
+        choices=backend_names(),
+        help="vlm: a vision-language model [default]; palette: needs no weights",
+    )
+    add("--model_path", help=f"local folder or hub id of the model [{DEFAULT_MODEL}]")
+    add("--device", default="auto", choices=("auto", "cuda", "cpu"), help="where the model runs [%(default)s]")
+    add(
+        "--dtype",
+        default="auto",
+        choices=("auto", "bfloat16", "float16", "float32"),
+        help="its precision [%(default)s]",
+    )
+    add(
+        "--attention",
+        default="auto",
+        choices=("auto", "sdpa", "eager", "flash_attention_2"),
+        help="its attention [%(default)s]",
+    )
+    add("--max_pixels", type=_integer(1), default=MAX_PIXELS, help="larger pictures are shown smaller [%(default)s]")
+    add(
+        "--multi_sample_merge",
+        default="longest",
+        choices=("longest", "summary"),
+        help="several frames: the best of their sentences, or one the model makes of all [%(default)s]",
+    )
+    add("--object_negative_prompt", action="store_true", help="the same; needs one of the sources above")
     add("--system_prompt_file", type=Path, help="rules for the model in place of the built-in ones")
 
 
 def _add_job(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("frames and prompt file").add_argument
-    add("--frame_strategy", default="middle", choices=("middle", "multi_sample"), help="which frames are captioned")
-    add("--num_sample_frames", type=_integer(1), default=3, help="frames for multi_sample")
-    add("--n_prompt", default=NEGATIVE_PROMPT, help="negative prompt to write")
-    add("--text_guidance_scale", type=_scale, default=TEXT_GUIDANCE_SCALE, help="guidance scale to write")
-    add("--mask_dilation_iter", type=_integer(0), default=4, help="pixels by which the mask grows, as in the removal")
+    add(
+        "--frame_strategy",
+        default="middle",
+        choices=("middle", "multi_sample"),
+        help="which frames are captioned [%(default)s]",
+    )
+    add("--num_sample_frames", type=_integer(1), default=3, help="frames for multi_sample [%(default)s]")
+    add("--n_prompt", default=NEGATIVE_PROMPT, help="negative prompt to write [%(default)s]")
+    add("--text_guidance_scale", type=_scale, default=TEXT_GUIDANCE_SCALE, help="guidance scale to write [%(default)s]")
+    add(
+        "--mask_dilation_iter",
+        type=_integer(0),
+        default=4,
+        help="pixels by which the mask grows, as in the removal [%(default)s]",
+    )
     add("--mask_threshold", type=_integer(0, 254), help="mask values above are object; default by format")
     add("--object_ids", type=_ids, default=(), help="only these objects of the annotation, as 1,3")
     add("--force", action="store_true", help="write even if the file has a prompt (an edited one is kept as .bak)")
