@@ -146,3 +146,18 @@ def test_a_link_to_a_file_stays_a_link(tmp_path):
     assert path.is_symlink()
     assert existing_prompt(target) == FIELDS.prompt
     assert written_key(path) == "key"
+
+
+def test_a_half_written_file_says_the_whole_prompt_or_none_or_is_refused(tmp_path):
+    path = tmp_path / "bear.yaml"
+    write_prompt_file(path, FIELDS)
+    whole = path.read_bytes()
+    said = set()
+    for length in range(0, len(whole), 5):
+        path.write_bytes(whole[:length])
+        try:
+            said.add(existing_prompt(path))
+        except InputError as error:
+            said.add("refused")
+            assert "\n" not in str(error)
+    assert said == {"", "refused", FIELDS.prompt}
