@@ -14,9 +14,10 @@ _PEOPLE = (
     "person people human individual man men woman women child children kid boy girl baby babies toddler infant "
     "teenager adult lady ladies guy gentleman gentlemen bride groom couple(?!\\sof) pedestrian passerby passersby "
     "bystander onlooker spectator audience crowd(?!ed) tourist visitor shopper customer commuter worker farmer "
-    "fisherman soldier policeman athlete player golfer wrestler gymnast acrobat dancer performer musician rider "
-    "horseman driver cyclist biker motorcyclist runner jogger hiker climber skier snowboarder skateboarder skater "
-    "surfer swimmer figure someone somebody he she him his her himself herself wearing"
+    "fisherman soldier policeman athlete player golfer wrestler gymnast acrobat dancer performer musician "
+    "fishermen policemen judge referee coach student vendor rider horseman driver cyclist biker motorcyclist "
+    "runner jogger hiker climber skier snowboarder skateboarder skater surfer swimmer figure someone somebody he "
+    "she him his her himself herself wearing"
 )
 _ANIMALS = (
     "animal creature wildlife pet livestock herd flock dog puppy puppies cat kitten horse pony ponies donkey mule "
@@ -34,11 +35,11 @@ _LIVING = re.compile(rf"{_LIVING_WORD}|{_FOREGROUND}", re.IGNORECASE)
 _PLACES = (
     "statues? sculptures? figurines? signs? signage fountains? carvings? murals? posters? paintings? logos? "
     "emblems? motifs? topiar(?:y|ies) toys? decorations? patterns? graffiti street road avenue lane square court "
-    "bridge river creek island bay hill rock mountain valley parks? crossings? crosswalks? paths? pathways? "
-    "walkways? trails? zones? plaza mall tracks? enclosures? exhibits? habitats? pens? cages? shelters? stables? "
-    "barns? paddocks? arena corral pastures? fences? fencing gates? trough houses? baths? feeders? nests? coops? "
-    "wire ponds? tanks? markets? bowl bed grid guard lil(?:y|ies) grass cent(?:er|re)s? restrooms? toilets? "
-    "playgrounds? areas? section seating benches store shop clothing racks? signals? lights? rug run hutch"
+    "bridge river creek island bay hill rock mountain valley parks? crosswalks? paths? pathways? walkways? "
+    "trails? zones? plaza mall tracks? enclosures? exhibits? habitats? pens? cages? shelters? stables? barns? "
+    "paddocks? arena corral pastures? fences? fencing gates? trough houses? baths? feeders? nests? coops? wire "
+    "ponds? tanks? markets? bowl bed grid guard lil(?:y|ies) grass cent(?:er|re)s? restrooms? toilets? "
+    "playgrounds? areas? section seating benches store shop clothing racks? signals? lights? stalls? rug hutch"
 )
 _ARTWORK = (
     "statue sculpture mural painting picture photo carving bust poster portrait relief sign drawing logo figurine"
@@ -48,8 +49,9 @@ _MATERIALS = (
     "cartoon wrought-iron iron golden plush"
 )
 _ALIKE = re.compile(
-    rf"{_LIVING_WORD}[ -](?:(?:play|clothing|crossing|warning|street)\s)?(?:{'|'.join(_PLACES.split())})\b"
-    rf"|{_ALIVE}(?:-shaped|-themed|-made|-sized)\b"
+    rf"{_LIVING_WORD}[ -](?:(?:play|clothing|crossing|warning|street|riding|jumping|racing|training|viewing)\s)?"
+    rf"(?:{'|'.join(_PLACES.split())})\b"
+    r"|\b(?:pedestrian|zebra|horse|duck|deer|cattle|children's) crossings?\b|\bbird'?s[- ]eye\b"
     rf"|\b(?:{'|'.join(_ARTWORK.split())})s?\s(?:of|with|depicting|showing|featuring)\s(?:\w+\s){{0,3}}?{_LIVING_WORD}"
     rf"|\b(?:{'|'.join(_MATERIALS.split())})\s{_LIVING_WORD}"
     r"|\bmonkey bars|\b(?:carpet|table) runners?|\bbaby blue|\bfigure[- ]eight|\bcoat of\b"
@@ -61,8 +63,8 @@ _ALIKE = re.compile(
     re.IGNORECASE,
 )
 _HOLE_NOUN = (
-    "region area blob shape patch square rectangle block box void cutout cut-out figure object silhouette space "
-    "overlay section spot outline mask placeholder circle oval form blur smudge polygon"
+    "region area background blob shape patch square rectangle block box void cutout cut-out figure object "
+    "silhouette space overlay section spot outline mask placeholder circle oval form blur smudge polygon"
 )
 _HOLE_LOOK = (
     "large small big huge central blank solid uniform rectangular square irregular irregularly shaped plain "
@@ -71,20 +73,21 @@ _HOLE_LOOK = (
     "unidentifiable and out"
 )
 _MASK = re.compile(
-    rf"\bgr[ae]y(?:ed|ish)?(?:[- ]out)?,?\s(?:(?:{'|'.join(_HOLE_LOOK.split())}|[\w-]+-shaped),?\s){{0,3}}"
+    rf"\bgr[ae]y(?:ed|ish)?(?:[- ]out)?,?\s+(?:(?:{'|'.join(_HOLE_LOOK.split())}|[\w-]+-shaped),?\s+){{0,3}}"
     rf"(?:{'|'.join(_HOLE_NOUN.split())})s?\b(?![-'])"
     r"|\bgr[ae]yed\b|\bmask(?:s|ed)?\b|\bsilhouette[sd]?\b|\bplaceholders?\b|\binpaint\w*|\bpixelated\b|\bredacted\b"
     r"|\b(?:removed|missing|obscured|erased|hidden|censored|blacked-out|blanked|unidentifiable|blank|cut-?out)[- ]"
     r"(?:\w+\s)?(?:objects?|areas?|regions?|parts?|sections?|space|spots?|shapes?|subjects?|figures?)\b"
     r"|\b(?:obscured|blocked|covered|hidden|occluded|obstructed)\sby\s(?:\w+\s){0,2}?gr[ae]y\b"
-    r"|\b(?:has|have|had|was|were)\s(?:been\s)?(?:removed|erased|masked)\b|\bthe\s(?:\w+\s)?objects?\b",
+    r"|\b(?:solid|uniform|plain|blank)\sgr[ae]y\s(?:background|colou?r|image|screen|canvas)\b"
+    r"|\b(?:completely|entirely|uniformly)\sgr[ae]y$|\b(?:has|have|had|was|were)\s(?:been\s)?(?:removed|erased|masked)\b|\bthe\s(?:\w+\s)?objects?\b",
     re.IGNORECASE,
 )
 _ABSENT = re.compile(
     r"(?:,?\s+(?:and\s+|but\s+)?(?:with\s+|there (?:is|are)\s+)?)?"
     r"\b(?:no|without any|without|devoid of any|devoid of|free of)"
     rf"\s+(?:(?!{_LIVING_WORD})\w+\s+){{0,2}}?(?:{_LIVING_WORD}|(?:foreground\s+)?objects?\b)"
-    r"(?:,?\s+(?:or|nor|and)\s+(?:other\s+)?\w+)*"
+    rf"(?:,?\s+(?:or|nor)\s+(?:other\s+)?\w+|,\s+{_LIVING_WORD}|,?\s+and\s+{_LIVING_WORD})*"
     r"(?:\s+(?:is\s+|are\s+)?(?:visible|present|in sight|in view|around|nearby))?",
     re.IGNORECASE,
 )
@@ -103,14 +106,16 @@ _PART_JOINT = re.compile(
     rf"|\s+(?:(?:which|that)\s+)?(?:(?:is|are)\s+)?(?:partially\s|partly\s|mostly\s|largely\s)?"
     rf"(?:{'|'.join(_PARTICIPLES.split())})\s+(?:by|with)\s+"
     rf"|\s+(?:in front of|out of|on top of|full of|leading to|such as|{_PREPOSITIONS})\s+"
-    r"|\s+(?:where|that|which|who|as|featuring|including|surrounding|overlooking|showing|containing|facing)\s+",
+    r"|\s+(?:where|that|which|who|as|set against|set in|featuring|including"
+    r"|surrounding|overlooking|showing|containing|facing)\s+",
     re.IGNORECASE,
 )
-_LISTING = re.compile(r"\s*(?:and|or|as well as|with|featuring|including|lined with|filled with)\s*", re.IGNORECASE)
+_ENUMERATING = re.compile(r"\s*(?:and|or|as well as|featuring|including)\s*", re.IGNORECASE)
 _COMPANION = re.compile(
     r"\b(?:shirt|t-shirt|jacket|dress|hat|cap|jeans|trousers|pants|shorts|sweater|hoodie|coat|suit|helmet|backpack|outfit|"
-    r"sunglasses|sneakers|clothes|clothing|skirt|boots|jersey|hair|leash|saddle|arms|hands?|"
-    r"obscuring|blocking|covering|hiding|concealing|occluding|indicating|suggesting|representing|obscured|removed)\b",
+    r"sunglasses|sneakers|clothes|clothing|skirt|boots|jersey|hair|leash|saddle|arm|hand|bicycle|bike"
+    r"|motorcycle|motorbike|skateboard|surfboard|snowboard|scooter|ball|bag|phone|umbrella|camera|stick)(?:s|es)?\b"
+    r"|\b(?:obscuring|blocking|covering|hiding|concealing|occluding|indicating|suggesting|representing|obscured|removed)\b",
     re.IGNORECASE,
 )
 _POSITION_END = r"(?:cent(?:er|re)|middle|foreground|left|right|top|bottom|front|corner|side|part|portion)"
@@ -141,6 +146,8 @@ def background_only(sentence: str) -> tuple[str, frozenset[str]]:
     """
     sentence = _ABSENT.sub("", sentence)
     blanked = _ALIKE.sub(lambda found: "_" * len(found[0]), sentence)
+    # A comma inside "a gray, car-shaped silhouette" is no place to cut.
+    blanked = _MASK.sub(lambda found: found[0].replace(",", " "), blanked)
     flags = {name for name, pattern in (("mask", _MASK), ("living", _LIVING)) if pattern.search(blanked)}
     if not flags:
         return sentence, frozenset()
@@ -149,7 +156,9 @@ def background_only(sentence: str) -> tuple[str, frozenset[str]]:
     for piece in _spans(_Span("", sentence, blanked), _PIECE_JOINT):
         text, dropped = _without_wrong_parts(piece, dropped, at_start=not kept)
         if text:
-            kept += (piece.joint if kept else "") + text
+            # "while a bird sits on a branch" leaves "a branch", which no longer happens while anything.
+            joint = piece.joint if piece.text.split()[:2] == text.split()[:2] else ", "
+            kept += (joint if kept else "") + text
     return _PLACE_OF.sub("", kept), frozenset(flags)
 
 
@@ -193,7 +202,7 @@ def _hangs_on_dropped(part: _Span, after_kept: bool) -> bool:
     text = part.text.strip()
     if _COMPANION.search(part.joint + text) or _POSITION.match(text) or _LONE_VERB.match(text):
         return True
-    return after_kept and not _LISTING.fullmatch(part.joint)
+    return after_kept and not _ENUMERATING.fullmatch(part.joint)
 
 
 def _rejoined(part: _Span, kept: str, dropped_before: bool) -> str:

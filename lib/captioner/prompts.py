@@ -22,8 +22,8 @@ USER_PROMPT = "Describe the background scene in this image."
 STRICTER_USER_PROMPT = """\
 Describe the background scene in this image again. Your previous answer {problems}.
 Answer with exactly one plain English sentence of 8 to 30 words about the visible surroundings only: ground, walls, \
-sky, vegetation, architecture, light. No introduction, no list, no quotation marks, no people, no animals, and not a word \
-about the gray region."""
+sky, vegetation, architecture, light. No introduction, no list, no quotation marks, no people, no animals, and not a \
+word about the gray region."""
 PROBLEMS = {
     "mask": "spoke of the gray or masked region",
     "living": "spoke of people, animals or foreground objects",
@@ -36,8 +36,8 @@ PROBLEMS = {
 SUMMARY_SYSTEM_PROMPT = """\
 You merge descriptions of one place into one.
 Answer with a single concise English sentence of at most 30 words. Use only what the descriptions say: ground, walls, \
-sky, vegetation, architecture, light. Do NOT mention people, animals, foreground objects, gray or masked regions, images or \
-frames."""
+sky, vegetation, architecture, light. Do NOT mention people, animals, foreground objects, gray or masked regions, \
+images or frames."""
 SUMMARY_USER_PROMPT = """\
 These sentences describe the background of the same video at different moments:
 {sentences}

@@ -8,12 +8,14 @@ from __future__ import annotations
 import re
 import unicodedata
 
+MAX_LETTERS = 4000  # many times what a caption has; what comes after is a model that loops
+
 _ANY = re.IGNORECASE | re.DOTALL
 _LOOKALIKES = str.maketrans("‘’‚‛`´“”„«»「」『』。、！？；：\u2010\u2011", '\'\'\'\'\'\'""""""""".,!?;:--')
 _END_TOKENS = re.compile(r"<\|(?:im_end|endoftext|end|eot_id|end_of_text)\|>|</s>|<end_of_utterance>|<eos>", _ANY)
 _THOUGHT = re.compile(r"<think>.*?</think>", _ANY)
 _BOX = re.compile(r"<(box|quad|bbox)>.*?</\1>", _ANY)
-_TAG = re.compile(r"<\|[^<>]{0,60}\|>|</?[a-z][^<>\n]{0,60}>|\[/?INST\]", _ANY)
+_TAG = re.compile(r"<\|[^<>]{0,60}\|>|</?[a-z][^<>\n]{0,60}>|\[/?INST\]|\\(?:boxed|text)\b", _ANY)
 _ROLE = re.compile(r"^\s*assistant\s*(?::|\n)\s*", _ANY)
 _JSON_TEXT = re.compile(
     r'"[^"]*(?:caption|description|sentence|scene|background|prompt|answer|text)[^"]*"\s*:\s*"((?:[^"\\]|\\.)*)"', _ANY
@@ -23,8 +25,8 @@ _BULLET = re.compile(r"^(?:[-*+•·▪◦–—]|\(?\d{1,2}[.)])\s+(?=\S)")
 _ITEM_LABEL = re.compile(r"^([A-Z][\w/ &-]{2,30}?)\s*(?::|\s-)\s+(?=\S)")
 _LOOK_WORDS = (
     "clear bright dark dim pale light soft warm cool natural artificial overcast cloudy sunny gray grey white black "
-    "blue green brown red beige yellow orange calm quiet peaceful serene plain smooth rough wet dry dense lush sparse tall "
-    "partly mostly slightly and wooden paved dusty rocky grassy sandy clean old modern tidy deep lively"
+    "blue green brown red beige yellow orange calm quiet peaceful serene plain smooth rough wet dry dense lush sparse "
+    "tall partly mostly slightly and wooden paved dusty rocky grassy sandy clean old modern tidy deep lively"
 )
 _LOOKS = frozenset(_LOOK_WORDS.split())
 _PREAMBLE = re.compile(
@@ -33,9 +35,11 @@ _PREAMBLE = re.compile(
     re.IGNORECASE,
 )
 _LABEL = re.compile(
-    r"^(?:(?:final|short|concise|one-sentence|english|background|scene|image|visible|revised|output|environment)\s+)*"
+    r"^(?:the\s+)?(?:(?:final|short|concise|one-sentence|english|background|scene|image|visible|revised|output|environment)\s+)*"
     r"(?:caption|description|background|scene|setting|output|answer|response|assistant|image|summary|prompt|sentence"
-    r"|translation|environment)(?:\s+\d{1,2})?\s*(?::|\s[-–—])\s*",
+    r"|translation|environment)(?:\s+\d{1,2})?"
+    r"(?:\s+(?:of|for)\s+(?:the|this)\s+(?:(?:visible|background)\s+)*(?:scene|image|background|picture))?"
+    r"\s*(?::|\s[-–—])\s*",
     re.IGNORECASE,
 )
 _ANNOUNCED = re.compile(
@@ -43,7 +47,9 @@ _ANNOUNCED = re.compile(
     r"\s+(?:is|would be|could be|might be)\b[:,]?\s*",
     re.IGNORECASE,
 )
-_SENTENCE_END = re.compile(r"(?<!\bSt)(?<!\bMt)(?<!\bapprox)(?<!\be\.g)(?<!\bi\.e)(?<=[.!?])[\"')\]]*\s+(?=[^a-z\s])")
+_SENTENCE_END = re.compile(
+    r"(?<!\bSt\.)(?<!\bMt\.)(?<!\bapprox\.)(?<!\be\.g\.)(?<!\bi\.e\.)(?<=[.!?])[\"')\]]*\s+(?=[^a-z\s])"
+)
 
 _HOLE = (
     r"(?:the|a|an|this)\s+(?:\w+\s+){0,2}?(?:gr[ae]y(?:ed)?(?:[- ]out)?|masked|blank|removed|missing)\s+"
@@ -51,16 +57,17 @@ _HOLE = (
     r"|spot|space)"
 )
 _PICTURE = (
-    r"(?:(?:visible|main|overall|entire|whole|remaining|given|provided|masked|blurred|outdoor|indoor)\s+)*"
+    r"(?:(?:visible|main|overall|entire|whole|remaining|given|provided|masked|blurred|blurry)\s+)*"
     r"(?:image|picture|photo|photograph|frame|scene|background(?: (?:scene|setting|area))?|setting|environment"
-    r"|surroundings|surrounding (?:area|environment|scene)|visible (?:areas?|portions?|parts?)|view|scenery|backdrop|video"
-    r"|shot)"
+    r"|surroundings|surrounding (?:area|environment|scene)|visible (?:areas?|portions?|parts?)|view|scenery|backdrop"
+    r"|video|shot)"
 )
 _SHOWS = (
     r"(?:shows?|depicts?|features?|displays?|presents?|captures?|portrays?|contains?|includes?|consists? of"
     r"|comprises?|reveals?|showcases?|illustrates?|represents?|suggests?"
-    r"|(?:appears?|seems?) to (?:be|show|depict|feature)|can be described as|takes place (?:in|on|at)"
-    r"|(?:is|are) (?:\w+ly )?(?:composed of|made up of|comprised of|dominated by|filled with|characterized by|set in|of)"
+    r"|(?:appears?|seems?) to (?:be taken (?:in|at|on|from)|be|show|depict|feature)"
+    r"|can be described as|takes place (?:in|on|at)"
+    r"|(?:is|are) (?:\w+ly )?(?:composed of|made up of|dominated by|filled with|characterized by|set in|of)"
     r"|is|are|has|have)"
 )
 _HEDGE = r"(?:\s+(?:mainly|mostly|primarily|clearly|likely|prominently|also|predominantly))?"
@@ -73,26 +80,32 @@ _LEAD_INS = tuple(
         # In the background of the image, …
         rf"^(?:in|on|within|from|throughout)\s+(?:the|this)\s+{_PICTURE}{_WHERE}\s*{_THERE}",
         # The background scene surrounding the gray region mainly shows … (but "the scene is lit by" says something)
-        rf"^(?:(?:the|this|an?)\s+)?(?:{_PICTURE}{_WHERE}(?:\s+{_AROUND})?|areas?\s+{_AROUND}){_HEDGE}\s+{_SHOWS}\s+"
+        rf"^(?:(?:the|this|an?)\s+)?(?:(?:outdoor\s+|indoor\s+)?{_PICTURE}{_WHERE}(?:\s+{_AROUND})?|areas?\s+{_AROUND}){_HEDGE}\s+{_SHOWS}:?\s+"
         r"(?!(?:\w+ly\s)?(?:lit|illuminated|covered|surrounded|lined|bathed|located)\b)",
         rf"^{_AROUND}\s*{_THERE}",
         # A photo of …
-        rf"^an?\s+(?:\w+\s+)?{_PICTURE}\s+(?:of|showing|depicting|featuring|that shows)\s+",
+        rf"^an?\s+{_PICTURE}\s+(?:of|with|showing|depicting|featuring|that shows)\s+",
         # There is …
         r"^(?:(?:we|you|i|one)\s+(?:can|could)?\s*(?:see|observe|notice|find)s?"
-        r"|(?:there|it|this)(?:'s|\s+is|\s+are|\s+shows|\s+depicts|\s+features|\s+(?:appears?|seems) to be)|that\s+is)\s+",
+        r"|(?:there|it|this)(?:'s|\s+is|\s+are|\s+shows|\s+depicts|\s+features|\s+(?:appears?|seems) to be)"
+        r"|that\s+is)\s+",
         r"^(?:is|are)\s+(?=(?:an?|the|some|several|two|three|many)\b)",
-        r"^(?:what\s+(?:appears|seems|looks)\s+(?:to be|like)|likely|possibly|probably|overall|specifically|additionally"
-        r"|showing|depicting|featuring|visible)\b,?\s+",
+        r"^(?:what\s+(?:appears|seems|looks)\s+(?:to be|like)"
+        r"|it\s+(?:looks\s+like|seems\s+that|appears\s+that)|likely|possibly|probably|overall|specifically"
+        r"|additionally|leaving|revealing|showing|depicting|featuring|visible)\b,?\s+",
+        r"^based on\s[^,.:]{0,80},\s+",
         r"^that\s+(?=(?:the|there|an?)\b)",
     )
 )
 
 
 def candidate_sentences(raw: str) -> list[str]:
-    """The answer's sentences in order, one line each, without markup, labels, lead-ins and wrapping quotes."""
+    """The answer's sentences in order, one line each, without markup, labels, lead-ins and wrapping quotes.
+
+    Only the first MAX_LETTERS characters count.
+    """
     found = []
-    for paragraph in _paragraphs(_without_markup(_spoken_text(raw))):
+    for paragraph in _paragraphs(_without_markup(_spoken_text(raw[:MAX_LETTERS]))):
         for sentence in _SENTENCE_END.split(_announced_text(paragraph)):
             text = without_lead_ins(_unwrapped(sentence))
             if any(letter.isalnum() for letter in text):
@@ -175,7 +188,7 @@ def _without_item_label(item: str) -> str:
     found = _ITEM_LABEL.match(item)
     text = item[found.end() :] if found else item
     if found and all(word in _LOOKS for word in text.lower().rstrip(".").split()):
-        text = f"{text.rstrip('.')} {found[1]}"
+        text = f"{text.rstrip('.')} {found[1].lower()}"
     return text[:1].lower() + text[1:] if text[1:2].islower() else text
 
 

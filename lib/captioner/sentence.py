@@ -18,6 +18,7 @@ MIN_WORDS = 3  # of a sentence that can serve as a prompt
 MAX_OBJECT_WORDS = 6
 FLAGS = ("mask", "living", "long", "short", "not_english", "refusal")
 _KEPT_AT_LEAST = 12  # words before the comma where a long sentence is cut
+_READ_WORDS = 150  # of a sentence; the rest is a model that loops
 _ROUNDS = 6  # cleaning what was cleaned changes nothing after one or two
 
 _DANGLING = re.compile(
@@ -37,7 +38,7 @@ _OBJECT_END = re.compile(
     re.IGNORECASE,
 )
 _OBJECT_TAIL = re.compile(
-    r"\s+(?:with|and|(?:wear|walk|stand|sitt?|rid|runn?|look|mov|lean|hold|driv|jump|swimm)ing)\s+.*$"
+    r"\s+(?:with|(?:wear|walk|stand|sitt?|rid|runn?|look|mov|lean|hold|driv|jump|swimm)ing)\s+.*$"
 )
 _ARTICLE = re.compile(r"^(?:an?|the|some|one|this|that|single)\s+", re.IGNORECASE)
 _NO_OBJECT = re.compile(
@@ -108,7 +109,7 @@ def _cleaned_once(raw: str) -> tuple[str, frozenset[str]]:
 def _cleaned_candidate(sentence: str) -> tuple[str, frozenset[str]]:
     if is_refusal(sentence):
         return "", frozenset({"refusal"})
-    text, foreign = english_part(sentence)
+    text, foreign = english_part(" ".join(sentence.split()[:_READ_WORDS]))
     text, flags = background_only(text)
     text = _without_repeats(_tidy(without_lead_ins(text)))
     is_long = len(text.split()) > MAX_WORDS
@@ -119,9 +120,9 @@ def _cleaned_candidate(sentence: str) -> tuple[str, frozenset[str]]:
 
 
 def _cut(text: str) -> str:
-    """At most MAX_WORDS words, ending at a comma, else before an "and" or "with", where enough is left."""
+    """At most MAX_WORDS words, ending at a comma, else before a joining word, where enough is left."""
     kept = " ".join(text.split()[:MAX_WORDS])
-    for joint in (r"[,;:]\s|\s[-–—]+\s", r"\s(?:and|with|while|where)\s"):
+    for joint in (r"[,;:]\s|\s[-–—]+\s", r"\s(?:and|with|while|where|that|as|in|on|at|under|into|towards?)\s"):
         ends = [found.start() for found in re.finditer(joint, kept)]
         ends = [end for end in ends if len(kept[:end].split()) >= _KEPT_AT_LEAST]
         if ends:
@@ -132,12 +133,11 @@ def _cut(text: str) -> str:
 def _without_repeats(text: str) -> str:
     """A model that loops says the same words or the same clause again and again: once is enough."""
     text = re.sub(r"\b(\w+)(?:\s+\1\b)+", r"\1", text, flags=re.IGNORECASE)
-    seen: set[str] = set()
     kept = ""
     for joint, clause in re.findall(r"(^|,\s|;\s)((?:(?!,\s|;\s).)+)", text):
         said = re.sub(r"^(?:and|with)\s", "", clause.strip().lower())
-        kept += "" if said in seen else joint + clause
-        seen.add(said)
+        if not re.search(rf"(?<!\w){re.escape(said)}(?!\w)", kept.lower()):
+            kept += joint + clause
     return kept
 
 
