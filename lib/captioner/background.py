@@ -39,7 +39,8 @@ _PLACES = (
     "trails? zones? plaza mall tracks? enclosures? exhibits? habitats? pens? cages? shelters? stables? barns? "
     "paddocks? arena corral pastures? fences? fencing gates? trough houses? baths? feeders? nests? coops? wire "
     "ponds? tanks? markets? bowl bed grid guard lil(?:y|ies) grass cent(?:er|re)s? restrooms? toilets? "
-    "playgrounds? areas? section seating benches store shop clothing racks? signals? lights? stalls? rug hutch"
+    "playgrounds? areas? section seating benches store shop clothing racks? signals? lights? stalls? rug hutch "
+    "huts? bedroom barriers? ladder food"
 )
 _ARTWORK = (
     "statue sculpture mural painting picture photo carving bust poster portrait relief sign drawing logo figurine"
@@ -58,7 +59,7 @@ _ALIKE = re.compile(
     r"|\bsilhouette[sd]?\s(?:of\s)?(?:\w+\s){0,2}?(?:trees?|palms?|mountains?|hills?|buildings?|skyline|towers?|branches|city)"
     r"|\b(?:trees?|palms?|mountains?|hills?|buildings?|skyline|city)\ssilhouettes?"
     r"|\bgr[ae]y\s(?:\w+\s){0,2}?(?:area\srugs?|(?:square|block|box|spot|patch|shape)\s"
-    r"(?:tiles?|walls?|stones?|pavers?|paving|planters?|hedges?|lights?))"
+    r"(?:tiles?|walls?|stones?|pavers?|paving|planters?|hedges?|lights?|trucks?))"
     r"|\bmasking\b",
     re.IGNORECASE,
 )
@@ -151,15 +152,18 @@ def background_only(sentence: str) -> tuple[str, frozenset[str]]:
     flags = {name for name, pattern in (("mask", _MASK), ("living", _LIVING)) if pattern.search(blanked)}
     if not flags:
         return sentence, frozenset()
-    kept = ""
-    dropped = False
-    for piece in _spans(_Span("", sentence, blanked), _PIECE_JOINT):
+    return _without_wrong_pieces(_Span("", sentence, blanked)), frozenset(flags)
+
+
+def _without_wrong_pieces(whole: _Span) -> str:
+    kept, dropped = "", False
+    for piece in _spans(whole, _PIECE_JOINT):
         text, dropped = _without_wrong_parts(piece, dropped, at_start=not kept)
         if text:
             # "while a bird sits on a branch" leaves "a branch", which no longer happens while anything.
             joint = piece.joint if piece.text.split()[:2] == text.split()[:2] else ", "
             kept += (joint if kept else "") + text
-    return _PLACE_OF.sub("", kept), frozenset(flags)
+    return _PLACE_OF.sub("", kept)
 
 
 def _spans(whole: _Span, joint: re.Pattern[str]) -> list[_Span]:

@@ -25,7 +25,6 @@ from lib.errors import InputError
 if TYPE_CHECKING:
     import numpy as np
 
-    from lib.captioner.chat_model import Answer
 
 VERSION = "1"  # of the policy here and of the clean-up: raised whenever the same answers give another caption
 NEUTRAL_SENTENCE = "A plain background in neutral light"
@@ -36,12 +35,22 @@ _FUNCTION_WORDS = frozenset(
 )
 
 
+class ModelAnswer(Protocol):
+    """What the policy needs of `lib.captioner.chat_model.Answer`."""
+
+    @property
+    def text(self) -> str: ...
+
+    @property
+    def max_pixels(self) -> int: ...
+
+
 class AskedModel(Protocol):
     """What the policy needs of `lib.captioner.chat_model.ChatModel`."""
 
     name: str
 
-    def ask(self, system: str, user: str, pictures: Sequence[np.ndarray], max_new_tokens: int = 96) -> Answer: ...
+    def ask(self, system: str, user: str, pictures: Sequence[np.ndarray], max_new_tokens: int = 96) -> ModelAnswer: ...
 
     def facts(self) -> dict[str, str]: ...
 
@@ -72,18 +81,15 @@ class VlmCaptioner:
         asked), "small_picture" (memory ran out, smaller pictures were shown), "object_unnamed".
         """
         conversation = _Conversation(self._model, self._options)
-        visible = [picture for picture in pictures if not picture.hole.all()]
-        sentences = [_one_sentence(conversation, picture) for picture in visible]
-        chosen = _merged(conversation, sentences) if sentences else Sentence("", ("no_visible_pixels",))
+        chosen = _scene_sentence(conversation, pictures)
         phrase = "" if object_picture is None else _object_phrase(conversation, object_picture)
-        flags = list(chosen.flags)
-        flags += ["small_picture"] if conversation.shown_smaller else []
-        flags += ["object_unnamed"] if object_picture is not None and not phrase else []
+        shown_smaller = ("small_picture",) if conversation.shown_smaller else ()
+        unnamed = ("object_unnamed",) if object_picture is not None and not phrase else ()
         return Caption(
             text=chosen.text if chosen.usable else NEUTRAL_SENTENCE,
             source="auto_masked" if chosen.usable else "fallback",
             model=self.name,
-            flags=tuple(flags),
+            flags=(*chosen.flags, *shown_smaller, *unnamed),
             object_phrase=phrase,
             raw=tuple(conversation.answers),
         )
@@ -115,6 +121,11 @@ def _load_model(options: CaptionerOptions) -> AskedModel:
     from lib.captioner.chat_model import ChatModel  # imports torch and transformers
 
     return ChatModel(options)
+
+
+def _scene_sentence(conversation: _Conversation, pictures: Sequence[CaptionPicture]) -> Sentence:
+    sentences = [_one_sentence(conversation, picture) for picture in pictures if not picture.hole.all()]
+    return _merged(conversation, sentences) if sentences else Sentence("", ("no_visible_pixels",))
 
 
 def _one_sentence(conversation: _Conversation, picture: CaptionPicture) -> Sentence:

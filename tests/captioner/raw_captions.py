@@ -119,7 +119,7 @@ MARKUP = [
     (" A wooden deck overlooking a misty valley.<end_of_utterance>", "A wooden deck overlooking a misty valley", ()),
     ("<s> A stone bridge over a narrow canal with brick houses</s>",
      "A stone bridge over a narrow canal with brick houses", ()),
-    ("<think>The user wants the background. I see a man, but must skip him.</think>\n\nA grassy yard with a wooden fence.",
+    ("<think>The user wants the background. I see a man, but skip him.</think>\n\nA grassy yard with a wooden fence.",
      "A grassy yard with a wooden fence", ()),
     ("The gray part must be left out.</think>A tiled hallway with white walls.",
      "A tiled hallway with white walls", ()),
@@ -197,8 +197,8 @@ LENGTH = [
      "shutters, iron balconies, potted geraniums, striped awnings", ("long",)),
     ("The image depicts a serene natural landscape where a narrow winding dirt path leads through tall swaying grass "
      "towards a cluster of old oak trees that stand under a sky painted in soft shades of orange and pink while the "
-     "sun sets slowly behind rolling hills that stretch far into the distance and cast long gentle shadows over the fields "
-     "below where wildflowers bloom in countless colors and a small clear stream reflects the fading evening light",
+     "sun sets slowly behind rolling hills that stretch far into the distance and cast long gentle shadows over "
+     "the fields below where wildflowers bloom in countless colors and a small clear stream reflects the fading light",
      "A serene natural landscape where a narrow winding dirt path leads through tall swaying grass towards a cluster "
      "of old oak trees that stand under a sky painted", ("long",)),
     ("A kitchen with white cabinets, white cabinets, white cabinets, white cabinets, white cabinets, white",
@@ -262,6 +262,10 @@ MIXED = [
     ("The background is a plain gray wall.", "A plain gray wall", ()),
     ("Description of the background scene: A grassy hill with stones.", "A grassy hill with stones", ()),
     ("\\boxed{A quiet road with trees}", "A quiet road with trees", ()),
+    ("A construction site with cranes, steel beams, and workers' huts beside a muddy road.",
+     "A construction site with cranes, steel beams, and workers' huts beside a muddy road", ()),
+    ("A child's bedroom with a gray box truck on the shelf, a fish ladder poster and pastel walls",
+     "A child's bedroom with a gray box truck on the shelf, a fish ladder poster and pastel walls", ()),
     ("1) A rainy street\n2) Neon signs\n3) A man with an umbrella", "A rainy street, neon signs", ("living",)),
 ]  # fmt: skip
 
