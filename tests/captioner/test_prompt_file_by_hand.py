@@ -55,7 +55,7 @@ HAND_MADE = [  # content, the sentence it says ("" = none: captioned afresh) or 
     (b'prompt: !!bool "maybe"', "not valid YAML"),
     (b'prompt: !!timestamp "soon"', "not valid YAML"),
     (b"prompt: " + b"9" * 5000, "not valid YAML|prompt is 9"),
-    (b"prompt: " + b"[" * 5000, "not valid YAML"),
+    (b"prompt: " + b"[" * 600, "not valid YAML"),
     (b"? [a]\n: b", "not valid YAML"),
     (b"prompt: a\n---\nprompt: b", "not valid YAML"),
     (b"prompt: *park", "not valid YAML"),
