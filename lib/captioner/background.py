@@ -106,7 +106,7 @@ _PART_JOINT = re.compile(
     r"\s+(?:and|or|as well as)\s+"
     rf"|\s+(?:(?:which|that)\s+)?(?:(?:is|are)\s+)?(?:partially\s|partly\s|mostly\s|largely\s)?"
     rf"(?:{'|'.join(_PARTICIPLES.split())})\s+(?:by|with)\s+"
-    rf"|\s+(?:in front of|out of|on top of|full of|leading to|such as|{_PREPOSITIONS})\s+"
+    rf"|\s+(?:in front of|out of|except for|on top of|full of|leading to|such as|{_PREPOSITIONS})\s+"
     r"|\s+(?:where|that|which|who|as|set against|set in|featuring|including"
     r"|surrounding|overlooking|showing|containing|facing)\s+",
     re.IGNORECASE,
@@ -115,17 +115,19 @@ _ENUMERATING = re.compile(r"\s*(?:and|or|as well as|featuring|including)\s*", re
 _COMPANION = re.compile(
     r"\b(?:shirt|t-shirt|jacket|dress|hat|cap|jeans|trousers|pants|shorts|sweater|hoodie|coat|suit|helmet|backpack|outfit|"
     r"sunglasses|sneakers|clothes|clothing|skirt|boots|jersey|hair|leash|saddle|arm|hand|bicycle|bike"
-    r"|motorcycle|motorbike|skateboard|surfboard|snowboard|scooter|ball|bag|phone|umbrella|camera|stick)(?:s|es)?\b"
+    r"|motorcycle|motorbike|skateboard|surfboard|snowboard|scooter|ball|bag|phone|umbrella|camera|stick|action)(?:s|es)?\b"
     r"|\b(?:obscuring|blocking|covering|hiding|concealing|occluding|indicating|suggesting|representing|obscured|removed)\b",
     re.IGNORECASE,
 )
 _POSITION_END = r"(?:cent(?:er|re)|middle|foreground|left|right|top|bottom|front|corner|side|part|portion)"
 _POSITION = re.compile(
-    rf"^the\s(?:\w+\s)?(?:{_POSITION_END}(?:\s(?:side|part|portion|corner))?|image|picture|frame|scene|view|background|distance)"
+    rf"^the\s(?:\w+\s)?(?:{_POSITION_END}(?:\s(?:side|part|portion|corner))?|image|picture|frame|scene|view|background"
+    r"|distance|sun|shade|air)"
     r"(?:\sof\s(?:the|this)\s(?:image|picture|frame|scene|view))?$",
     re.IGNORECASE,
 )
 _PLACE_OF = re.compile(rf"^(?:the|an?)\s(?:very\s)?{_POSITION_END}\s(?:side\s)?of\s(?=(?:an?|the)\s)", re.IGNORECASE)
+_SKY = re.compile(r"\b(?:sky|skies|light|lighting|sunlight)$", re.IGNORECASE)  # is the whole scene's
 _LONE_VERB = re.compile(r"^(?:\w+ing|stands?|sits?|walks?|runs?|looks?)(?:\s\w+ly)?$", re.IGNORECASE)
 
 
@@ -206,6 +208,8 @@ def _hangs_on_dropped(part: _Span, after_kept: bool) -> bool:
     text = part.text.strip()
     if _COMPANION.search(part.joint + text) or _POSITION.match(text) or _LONE_VERB.match(text):
         return True
+    if _SKY.search(text):
+        return False
     return after_kept and not _ENUMERATING.fullmatch(part.joint)
 
 

@@ -266,6 +266,13 @@ MIXED = [
      "A construction site with cranes, steel beams, and workers' huts beside a muddy road", ()),
     ("A child's bedroom with a gray box truck on the shelf, a fish ladder poster and pastel walls",
      "A child's bedroom with a gray box truck on the shelf, a fish ladder poster and pastel walls", ()),
+    ("Green hills dotted with sheep under a cloudy sky.", "Green hills under a cloudy sky", ("living",)),
+    ("A cyclist rides along a paved path through a green park with tall trees and benches.",
+     "A paved path through a green park with tall trees and benches", ("living",)),
+    ("A grey mask covers the center of the frame; around it are wooden floors and white cabinets.",
+     "Wooden floors and white cabinets", ("mask",)),
+    ("A tennis player in action on a green court with a crowd watching from the stands.", "A green court", ("living",)),
+    ("The road is empty except for a man pushing a cart past yellow houses.", "The road is empty", ("living",)),
     ("1) A rainy street\n2) Neon signs\n3) A man with an umbrella", "A rainy street, neon signs", ("living",)),
 ]  # fmt: skip
 
