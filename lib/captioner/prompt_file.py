@@ -91,7 +91,8 @@ def _key(text: str) -> str:
 
 def _quoted(text: str) -> str:
     """The text as a YAML scalar on one line; control characters are escaped."""
-    return yaml.safe_dump(text, default_style='"', allow_unicode=True, width=2**31).strip()
+    plain = str(text)  # pyyaml knows no subclasses, such as torch's own for its version
+    return yaml.safe_dump(plain, default_style='"', allow_unicode=True, width=2**31).strip()
 
 
 def write_prompt_file(path: Path, fields: PromptFields, key: str = "") -> str:

@@ -52,9 +52,15 @@ def test_has_the_documented_fields_and_comments():
     }
 
 
+class VersionOfItsOwn(str):
+    """As torch.__version__ is one."""
+
+    __slots__ = ()
+
+
 def test_shows_how_the_captioner_came_to_the_sentence():
     answers = ('**"A park."**\n', "")
-    facts = {"device": "cuda", "max pixels": "1003520", "no": "yes"}
+    facts = {"device": "cuda", "max pixels": "1003520", "no": "yes", "torch": VersionOfItsOwn("2.13.0")}
     said = yaml.safe_load(
         render_prompt_file(replace(FIELDS, prompt_object="brown bear", prompt_raw=answers, prompt_facts=facts))
     )
