@@ -7,7 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,39 @@ OLDEST_PYTHON = (3, 10)
 _LOOK_SECONDS = 60.0
 _MODULES = ("prefect", "pydantic", "torch", "transformers", "accelerate", "PIL", "yaml", "numpy", "av")
 _PACKAGES = {"PIL": "pillow", "yaml": "pyyaml"}  # module -> name on PyPI where they differ
+_DRIVER = "libcuda.so.1"
+_CAPABILITY = (75, 76)  # the driver's numbers of the two halves of a GPU's compute capability
+# Runs in the environment, whatever Python that has; without importing torch, which takes seconds.
 _INSPECT = """
-import importlib.util as u, json, platform, sys
-found = [m for m in sys.argv[1:] if u.find_spec(m) is not None]
-print(json.dumps({"version": platform.python_version(), "prefix": sys.prefix, "modules": found}))
+import ctypes, importlib.util, json, os, platform, runpy, sys
+driver, capability_halves, modules = sys.argv[1], json.loads(sys.argv[2]), sys.argv[3:]
+specs = {module: importlib.util.find_spec(module) for module in modules}
+try:
+    from importlib.metadata import distributions
+    versions = {d.metadata["Name"].lower(): d.version for d in distributions() if d.metadata["Name"]}
+except ImportError:
+    versions = {}
+def capability():
+    spec = specs.get("torch")
+    if spec is None or spec.origin is None:
+        return None
+    if not runpy.run_path(os.path.join(os.path.dirname(spec.origin), "version.py")).get("cuda"):
+        return None
+    try:
+        cuda = ctypes.CDLL(driver)
+    except OSError:
+        return None
+    device, count, half = ctypes.c_int(), ctypes.c_int(), ctypes.c_int()
+    if cuda.cuInit(0) or cuda.cuDeviceGetCount(ctypes.byref(count)) or count.value == 0:
+        return None
+    cuda.cuDeviceGet(ctypes.byref(device), 0)
+    found = []
+    for number in capability_halves:
+        cuda.cuDeviceGetAttribute(ctypes.byref(half), number, device)
+        found.append(half.value)
+    return found
+print(json.dumps({"version": platform.python_version(), "prefix": sys.prefix, "versions": versions,
+                  "modules": [m for m in modules if specs[m] is not None], "capability": capability()}))
 """
 
 
@@ -34,6 +64,8 @@ class CaptionEnv:
     prefix: str  # its sys.prefix
     version: str  # of Python, such as "3.10.13"
     modules: frozenset[str]  # of those that matter here, the ones it can import
+    versions: Mapping[str, str] = field(default_factory=dict)  # of all its packages, by name in lower case
+    capability: tuple[int, int] | None = None  # compute capability of the GPU that its torch can use
 
     @property
     def has_prefect(self) -> bool:
@@ -60,7 +92,7 @@ def inspect_interpreter(python: Path) -> CaptionEnv:
     Raises:
         InputError: it does not start, does not answer in time, or is too old.
     """
-    command = [str(python), "-c", _INSPECT, *_MODULES]
+    command = [str(python), "-c", _INSPECT, _DRIVER, json.dumps(_CAPABILITY), *_MODULES]
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=_LOOK_SECONDS, check=False, env=clean_environment()
@@ -71,7 +103,9 @@ def inspect_interpreter(python: Path) -> CaptionEnv:
     if facts is None:
         said = done.stderr.strip().splitlines()
         raise InputError(f"{python}: ended with exit code {done.returncode} ({said[-1] if said else 'nothing said'})")
-    env = CaptionEnv(python, facts["prefix"], facts["version"], frozenset(facts["modules"]))
+    capability = tuple(facts["capability"]) if facts.get("capability") else None
+    modules, versions = frozenset(facts["modules"]), facts.get("versions", {})
+    env = CaptionEnv(python, facts["prefix"], facts["version"], modules, versions, capability)
     if tuple(int(part) for part in env.version.split(".")[:2]) < OLDEST_PYTHON:
         raise InputError(f"{python}: found Python {env.version}; captions need 3.10 or newer")
     return env
@@ -93,6 +127,23 @@ def check_caption_env(env: CaptionEnv, backend: str, *, reads_videos: bool = Tru
             f"Caption environment {env.prefix} lacks {', '.join(missing)} (needed by the caption backend {backend!r}). "
             f"Install with: {env.python} -m pip install {' '.join(missing)}"
         )
+
+
+def caption_device(env: CaptionEnv, wanted: str) -> str:
+    """ "cuda" or "cpu", as the model will find it in the environment.
+
+    Args:
+        wanted: "auto", "cuda" or "cpu".
+
+    Raises:
+        InputError: a GPU is wanted, and the environment's torch has none.
+    """
+    if wanted == "cuda" and env.capability is None:
+        raise InputError(
+            f"the caption device is cuda, and torch {env.versions.get('torch', '(none)')} of {env.prefix} has no GPU; "
+            "choose cpu or auto, install torch's CUDA build there, or mend the driver"
+        )
+    return "cuda" if wanted != "cpu" and env.capability is not None else "cpu"
 
 
 def clean_environment() -> dict[str, str]:

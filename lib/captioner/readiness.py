@@ -1,0 +1,140 @@
+"""Whether captions can be made, found out before any work starts; and what decides them, for their keys.
+
+Runs in the main environment and imports neither torch nor transformers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from lib.captioner import palette, vlm
+from lib.captioner.backend import DEFAULT_MODEL, CaptionerOptions
+from lib.captioner.environment import CaptionEnv, caption_device, check_caption_env
+from lib.captioner.model_files import ModelFiles, find_model, small_files
+from lib.captioner.precision import choose_attention, choose_dtype
+from lib.captioner.prompts import FIXED_PROMPTS
+from lib.captioner.resident_client import caption_process_env
+from lib.errors import InputError
+from lib.runtime.fingerprints import default_cache_dir, fingerprint_weights, sha256_file
+
+OLDEST_TRANSFORMERS = (4, 49)  # the first that knows Qwen2.5-VL
+_MEMO = "caption_checks.json"
+_REMEMBERED = 100
+_REHEARSAL_SECONDS = 300.0  # importing torch from a slow disk takes its time
+
+
+def check_captioner(env: CaptionEnv, options: CaptionerOptions, project_root: Path) -> None:
+    """See that environment and model can caption. A check that passed is remembered until something in it changes.
+
+    Raises:
+        InputError: what is missing, and how to get it.
+    """
+    check_caption_env(env, options.backend, reads_videos=False)
+    if options.backend != "vlm":
+        return
+    files = find_model(options.model_path or DEFAULT_MODEL)
+    _check_versions(env)
+    if files.quantisation and caption_device(env, options.device) == "cpu":
+        raise InputError(f"{files.folder}: its weights are quantised ({files.quantisation}), which needs a GPU")
+    key = _check_key(env, options, files)
+    if key not in _remembered():
+        _rehearse(env, options, project_root)
+        _remember(key)
+
+
+def captioner_fingerprint(env: CaptionEnv, options: CaptionerOptions) -> dict[str, str]:
+    """Everything that decides a sentence besides pictures and job.
+
+    Raises:
+        InputError: the model is not there or not whole.
+    """
+    if options.backend == "palette":
+        return {"name": "palette", "version": palette.VERSION}
+    device = caption_device(env, options.device)
+    return {
+        "name": "vlm",
+        "version": vlm.VERSION,
+        "model": fingerprint_weights(find_model(options.model_path or DEFAULT_MODEL).folder),
+        "prompts": _sha256([options.system_prompt, *FIXED_PROMPTS]),
+        "device": device,
+        "dtype": choose_dtype(device, env.capability, options.dtype),
+        "attention": choose_attention(options.attention),
+        "max_pixels": str(options.max_pixels),
+        "multi_sample_merge": options.multi_sample_merge,
+        "object_negative_prompt": str(options.object_negative_prompt),
+        **{name: env.versions.get(name, "") for name in ("torch", "transformers", "pillow")},
+    }
+
+
+def _check_versions(env: CaptionEnv) -> None:
+    found = env.versions.get("transformers", "0")
+    numbers = tuple(int(part) for part in found.split(".")[:2] if part.isdigit())
+    if numbers < OLDEST_TRANSFORMERS:
+        wanted = ".".join(map(str, OLDEST_TRANSFORMERS))
+        raise InputError(
+            f"Caption environment {env.prefix}: found transformers {found}; vision-language models need {wanted} or "
+            f"newer. Install with: {env.python} -m pip install --upgrade transformers"
+        )
+
+
+def _rehearse(env: CaptionEnv, options: CaptionerOptions, project_root: Path) -> None:
+    command = [str(env.python), "-m", "lib.captioner.rehearse", "--options", json.dumps(options.to_dict())]
+    try:
+        done = subprocess.run(
+            command,
+            cwd=project_root,
+            env=caption_process_env(project_root),
+            capture_output=True,
+            text=True,
+            timeout=_REHEARSAL_SECONDS,
+            check=False,
+        )
+        outcome = json.loads(done.stdout)
+    except subprocess.TimeoutExpired:
+        outcome = {"ok": False, "error": f"no answer within {_REHEARSAL_SECONDS:.0f} s"}
+    except ValueError:
+        said = " | ".join(line.strip() for line in done.stderr.splitlines()[-3:])
+        outcome = {"ok": False, "error": f"ended with exit code {done.returncode}: {said}"}
+    if not outcome["ok"]:
+        raise InputError(f"Caption environment {env.prefix} cannot run the caption model: {outcome['error']}")
+
+
+def _check_key(env: CaptionEnv, options: CaptionerOptions, files: ModelFiles) -> str:
+    return _sha256(
+        [
+            str(env.python),
+            env.version,
+            sorted(env.versions.items()),
+            env.capability,
+            options.to_dict(),
+            {path.name: sha256_file(path) for path in small_files(files.folder)},
+            vlm.VERSION,
+        ]
+    )
+
+
+def _sha256(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _remembered() -> list[str]:
+    try:
+        keys = json.loads((default_cache_dir() / _MEMO).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    return keys if isinstance(keys, list) else []
+
+
+def _remember(key: str) -> None:
+    folder = default_cache_dir()
+    with contextlib.suppress(OSError):  # a cache folder that cannot be written costs time, nothing else
+        folder.mkdir(parents=True, exist_ok=True)
+        draft = folder / f".{_MEMO}.{os.getpid()}"
+        draft.write_text(json.dumps([*_remembered(), key][-_REMEMBERED:]), encoding="utf-8")
+        draft.replace(folder / _MEMO)
