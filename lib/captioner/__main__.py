@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _caption_one(single_job(given), captioner)
         return _caption_all(*folder_jobs(given), captioner)
     except InputError as error:
-        _complain(f"error: {error}")
+        _complain(f"error: {_own_flags(str(error))}")
     except OSError as error:
         _complain(f"error: {_reason(error)}")
     except KeyboardInterrupt:
@@ -160,11 +160,16 @@ def _summary(counts: Counter[str], not_begun: int) -> str:
 def _reason(error: Exception) -> str:
     """What went wrong, in one line; the traceback as well where it is none of the expected errors."""
     if isinstance(error, InputError):
-        return str(error)
+        return _own_flags(str(error))
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     traceback.print_exception(error)
     return f"{type(error).__name__}: {error}"
+
+
+def _own_flags(advice: str) -> str:
+    """Advice speaks of the flow's flags, `--caption_model_path`; here they bear no such beginning."""
+    return advice.replace("--caption_", "--")
 
 
 def _why_not_loaded(error: Exception, options: CaptionerOptions) -> str:

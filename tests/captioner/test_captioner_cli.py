@@ -1,6 +1,7 @@
 """The command line in interpreters of their own, one of which lacks everything that a caption environment may lack."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -36,12 +37,14 @@ def run(*arguments, cwd, stdin="", command=("-m", "lib.captioner")):
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
     )
 
 
-def slim(module, *arguments, cwd, forbidden=(), stdin=""):
-    program = SLIM.format(forbidden=[*NOT_THERE, *forbidden], module=module)
+def slim(module, *arguments, cwd, forbidden=(), brought=(), stdin=""):
+    """`brought`: what the environment has through other packages."""
+    missing = [name for name in (*NOT_THERE, *forbidden) if name not in brought]
+    program = SLIM.format(forbidden=missing, module=module)
     return run(*arguments, cwd=cwd, stdin=stdin, command=("-c", program))
 
 
@@ -155,6 +158,7 @@ def test_a_missing_model_is_one_error_and_the_pictures_are_looked_at_first(job, 
     said = capsys.readouterr()
     assert said.out == f"loading {tmp_path}/none\n"
     assert said.err.startswith("error: ")
+    assert "--caption_model_path" not in said.err
     assert said.err.endswith("; or give --backend palette, which needs no model\n")
     assert not job.yaml_path.exists()
 
@@ -189,3 +193,21 @@ def test_a_folder_in_the_prompt_files_place_is_refused_before_anything_is_read(j
     arguments = ["--video_path", "/nowhere", "--mask_path", job.mask_path, "--output_yaml", job.output_yaml]
     assert main([*arguments, "--backend=palette", *(["--force"] if force else [])]) == 1
     assert capsys.readouterr().err.startswith(f"error: {job.output_yaml}: found a folder")
+
+
+def test_a_model_says_its_sentence_for_every_video_of_a_folder(job, tmp_path):
+    """In an interpreter without whatever a caption environment may lack; the model itself is a real, tiny one."""
+    from tiny_vlms import write_tiny_vlm  # torch takes seconds
+
+    sentence = "A quiet stone courtyard under soft light"
+    model = write_tiny_vlm(tmp_path / "Tiny-VL", says=sentence)
+    for name in ("bear", "cow"):
+        shutil.copytree(job.video_path, tmp_path / "videos" / name)
+        shutil.copytree(job.mask_path, tmp_path / "masks" / name)
+    arguments = ("--video_root=videos", "--mask_root=masks", "--output_dir=prompts", f"--model_path={model}")
+    done = slim("lib.captioner", *arguments, "--device=cpu", cwd=tmp_path, forbidden=["av"], brought=["tqdm"])
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("loading ") == 1
+    assert f"[2/2] cow: written: {sentence}\n2 videos: 2 written" in done.stdout
+    read = read_prompt_file(tmp_path / "prompts" / "bear.yaml")
+    assert (read.prompt, read.prompt_source, read.prompt_model) == (sentence, "auto_masked", "Tiny-VL")
