@@ -63,8 +63,8 @@ class LoadedWhenAsked:
             _say(f"loading {options.model_path}")
         try:
             loaded = load_captioner(options)
-        except (InputError, ImportError) as error:
-            raise CaptionerNotLoadedError(_why_not_loaded(error, options)) from error
+        except Exception as error:  # whatever it is, it would be the same for the next video
+            raise CaptionerNotLoadedError(_why_not_loaded(error)) from error
         if options.model_path:
             facts = [value for name, value in loaded.facts().items() if name in _SHOWN_FACTS]
             _say(f"loaded {loaded.name} ({', '.join([*facts, f'{time.monotonic() - started:.1f} s'])})")
@@ -172,12 +172,11 @@ def _own_flags(advice: str) -> str:
     return advice.replace("--caption_", "--")
 
 
-def _why_not_loaded(error: Exception, options: CaptionerOptions) -> str:
-    if options.backend == "palette":
-        return str(error)
-    found = str(error)
+def _why_not_loaded(error: Exception) -> str:
     if isinstance(error, ImportError):
         found = f"{error}; a vision-language model needs: {sys.executable} -m pip install torch transformers"
+    else:
+        found = _reason(error)
     return f"{found}; or give --backend palette, which needs no model"
 
 

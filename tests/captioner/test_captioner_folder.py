@@ -149,17 +149,26 @@ def test_unreadable_videos_alone_load_no_model(scenes, monkeypatch):
     assert captioner.loads == 0
 
 
-def test_a_model_that_cannot_be_loaded_ends_the_batch_at_once(scenes, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("error", "found"),
+    [
+        (InputError("no weights; give another --caption_model_path"), "no weights; give another --model_path"),
+        (ModuleNotFoundError("No module named 'torch'"), f"{sys.executable} -m pip install torch transformers"),
+        (RuntimeError("CUDA says no"), "error: RuntimeError: CUDA says no"),
+    ],
+)
+def test_a_model_that_cannot_be_loaded_ends_the_batch_at_once(scenes, monkeypatch, capsys, error, found):
     tried = []
 
     def refuse(options: CaptionerOptions):
         tried.append(options)
-        raise InputError("no weights")
+        raise error
 
     monkeypatch.setattr(command, "load_captioner", refuse)
     assert main(flags(scenes, "--model_path=M")) == 1
     said = capsys.readouterr()
-    assert said.err == "error: no weights; or give --backend palette, which needs no model\n"
+    assert found in said.err
+    assert said.err.endswith("; or give --backend palette, which needs no model\n")
     assert said.out.endswith("3 videos: 0 written, 0 skipped, 0 failed, 3 not begun\n")
     assert len(tried) == 1
 
