@@ -8,7 +8,7 @@ from flows.inputs import Fingerprints
 from flows.removal_batch import RemovalBatch, ResolvedPrompt
 from lib.captioner.backend import DEFAULT_MODEL, CaptionerOptions
 from lib.captioner.environment import CaptionEnv, resolve_caption_env
-from lib.captioner.prompt_file import NEGATIVE_PROMPT, TEXT_GUIDANCE_SCALE, is_ours, written_key
+from lib.captioner.prompt_file import NEGATIVE_PROMPT, TEXT_GUIDANCE_SCALE, load_prompt_mapping, written_key
 from lib.captioner.prompts import SYSTEM_PROMPT
 from lib.captioner.readiness import captioner_fingerprint, check_captioner
 from lib.captioner.schema import read_prompt_file
@@ -118,10 +118,10 @@ class Batch(RemovalBatch[AutoRefineSettings]):
         )
 
     def _edited_sha256(self, prompt_file: Path) -> str | None:
-        """Set where a person wrote or edited the file and nothing forces a new caption."""
-        if self.settings.phase_control.force_recaption or not prompt_file.is_file() or is_ours(prompt_file):
+        """Set where a person wrote, edited or had captioned the file by hand and nothing forces a new caption."""
+        if self.settings.phase_control.force_recaption or not prompt_file.is_file() or written_key(prompt_file):
             return None
-        return sha256_file(prompt_file)
+        return None if _says_nothing(prompt_file) else sha256_file(prompt_file)
 
     def refine(self, coarse: CoarseJob) -> RefineJob:
         """The job with the prompt as resolved: flag, else prompt file.
@@ -150,6 +150,14 @@ def is_captioned(job: CaptionJob) -> bool:
     if job.edited_sha256 or find_record(job)[0] is not None:
         return True
     return written_key(job.prompt_file) == job.cache_key
+
+
+def _says_nothing(prompt_file: Path) -> bool:
+    """Whether it is empty or holds only comments: then it counts as missing."""
+    try:
+        return not load_prompt_mapping(prompt_file)
+    except InputError:
+        return False
 
 
 def _or(given: _T | None, otherwise: _T) -> _T:

@@ -5,7 +5,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
@@ -96,15 +97,13 @@ def wait_until(look: Callable[[], T | None], timeout: float) -> T | None:
     return None
 
 
-def link_environment(folder: Path, packages: list[str] | None = None) -> Path:
-    """A virtual environment with this one's packages (all, or only those named); returns its interpreter."""
+def link_environment(folder: Path, without: Sequence[str] = ()) -> Path:
+    """A virtual environment with this one's packages but for those whose names match; returns its interpreter."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
     library = next((folder / "lib").glob("python3*/site-packages"))
     ours = next((Path(sys.prefix) / "lib").glob("python3*/site-packages"))
-    if packages is None:
-        (library / "ours.pth").write_text(f"{ours}\n")
-    for name in packages or []:
-        for item in ours.glob(name):
+    for item in ours.iterdir():
+        if item.suffix != ".pth" and not any(fnmatch(item.name, name) for name in without):
             (library / item.name).symlink_to(item)
     return folder / "bin" / "python"
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+CAPTION = "A quiet stone courtyard under soft light"  # what tiny vision-language models say
+
 
 def moving_square(
     seed: int, frames: int, height: int, width: int, *, with_object: bool = True

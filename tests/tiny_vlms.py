@@ -36,9 +36,49 @@ END, PADDING = "<|im_end|>", "<|endoftext|>"
 LAST_OF_PROMPT = "\n"  # behind "assistant"
 # What a model with random weights answers in.
 SCENERY = (
-    "grass trees wall sky stone sand water snow road path field garden street brick wood metal light shade soft warm cold "
-    "bright dim wet dry green blue brown white dark wide narrow rough smooth floor roof window door hill rock leaves fence"
-).split()
+    "grass",
+    "trees",
+    "wall",
+    "sky",
+    "stone",
+    "sand",
+    "water",
+    "snow",
+    "road",
+    "path",
+    "field",
+    "garden",
+    "street",
+    "brick",
+    "wood",
+    "metal",
+    "light",
+    "shade",
+    "soft",
+    "warm",
+    "cold",
+    "bright",
+    "dim",
+    "wet",
+    "dry",
+    "green",
+    "blue",
+    "brown",
+    "white",
+    "dark",
+    "wide",
+    "narrow",
+    "rough",
+    "smooth",
+    "floor",
+    "roof",
+    "window",
+    "door",
+    "hill",
+    "rock",
+    "leaves",
+    "fence",
+)
 
 _TEXT = {
     "hidden_size": WIDTH,

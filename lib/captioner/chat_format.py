@@ -10,6 +10,8 @@ from PIL import Image
 if TYPE_CHECKING:
     import numpy as np
 
+_SHORTEST_SIDE = 56  # Qwen's processor of transformers 4.49 refuses less than 28 pixels
+_LONGEST_SHAPE = 100  # long side over short side; Qwen refuses more than 200
 _TILE = 448  # side of the tiles that InternVL cuts pictures into
 
 
@@ -58,12 +60,12 @@ class ChatFormat:
 
 
 def shrunk(picture: np.ndarray, max_pixels: int) -> Image.Image:
-    """The (H, W, 3) uint8 picture at no more than `max_pixels` pixels, its shape kept."""
+    """The (H, W, 3) uint8 picture at no more than `max_pixels` pixels, its shape kept; slivers are widened."""
     image = Image.fromarray(picture)
-    scale = (max_pixels / (image.width * image.height)) ** 0.5
-    if scale >= 1:
-        return image
-    return image.resize((max(1, int(image.width * scale)), max(1, int(image.height * scale))), Image.Resampling.LANCZOS)
+    scale = min(1.0, (max_pixels / (image.width * image.height)) ** 0.5)
+    long_side = max(image.width, image.height) * scale
+    size = [max(_SHORTEST_SIDE, round(long_side / _LONGEST_SHAPE), int(side * scale)) for side in image.size]
+    return image if tuple(size) == image.size else image.resize((size[0], size[1]), Image.Resampling.LANCZOS)
 
 
 def _turns(user: str, pictures: int, system: str = "") -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from lib.captioner.caption_job import CaptionJob
 from lib.captioner.pictures import read_object_picture, read_pictures, save_picture
 from lib.captioner.prompt_file import (
     PromptFields,
+    check_place,
     existing_prompt,
     is_ours,
     keep_backup,
@@ -33,9 +34,10 @@ def prompt_to_keep(job: CaptionJob) -> str:
     An edited file with a prompt stays unless `force`; our own stays unless `force` or `replace`.
 
     Raises:
-        InputError: an edited file that cannot be read; it is left as it is, too.
+        InputError: an edited file that cannot be read; it is left as it is, too. Or no file can be written there.
     """
     path = job.yaml_path
+    check_place(path)
     if job.force or (job.replace and is_ours(path)):
         return ""
     return existing_prompt(path)

@@ -9,7 +9,8 @@ from diffueraser_weights import write_diffueraser_weights
 from embedded_support import Command
 from prefect.client.schemas import State
 from prefect.task_runners import ThreadPoolTaskRunner
-from tests_support import write_propainter_weights
+from tests_support import CAPTION, write_propainter_weights
+from tiny_vlms import write_tiny_vlm
 
 from flows import caption_videos, phases
 from flows.command_line import parse
@@ -71,8 +72,9 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def eraser_weights(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> Path:
-    """All published folders: tiny networks, and ProPainter's own below them."""
+    """All published folders: tiny networks, one of them a model that always says CAPTION; ProPainter's own below."""
     folder = write_diffueraser_weights(tmp_path_factory.mktemp("eraser_weights"))
+    write_tiny_vlm(folder / "Qwen2.5-VL-7B-Instruct", says=CAPTION)
     (folder / "propainter").symlink_to(weights)
     return folder
 

@@ -10,13 +10,16 @@ import pytest
 import seed_commands
 import yaml
 from PIL import Image
-from tests_support import Dataset
+from tests_support import CAPTION, Dataset
 
 from flows.batch import Batch
 from flows.command_line import parse
 from flows.inputs import Fingerprints
 from flows.launch import main
 from flows.plan import make_plan
+from lib.anchor.sd_inpaint import SDInpaintAnchorInpainter
+from lib.captioner.prompt_file import NEGATIVE_PROMPT
+from lib.diffueraser.text import TextEncoder
 from lib.removers.propainter import PropainterRemover
 from lib.video.clip import read_clip
 from lib.video.datasets import Video
@@ -48,19 +51,39 @@ def painted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, tuple[int, ...]]
     return seen
 
 
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[str]]:
+    """What the anchor's model and the main network's text encoder were given."""
+    seen: dict[str, set[str]] = {"anchor": set(), "main network": set()}
+    paint, encode = SDInpaintAnchorInpainter._paint, TextEncoder.encode
+
+    def noted_paint(self: Any, frame: Any, hole: Any, prompt: str, n_prompt: str) -> Any:
+        seen["anchor"] |= {prompt, n_prompt}
+        return paint(self, frame, hole, prompt, n_prompt)
+
+    def noted_encode(self: Any, text: str) -> Any:
+        seen["main network"].add(text)
+        return encode(self, text)
+
+    monkeypatch.setattr(SDInpaintAnchorInpainter, "_paint", noted_paint)
+    monkeypatch.setattr(TextEncoder, "encode", noted_encode)
+    return seen
+
+
 @pytest.fixture(scope="module")
 def finished_folder(tmp_path_factory: pytest.TempPathFactory, fresh_models: None) -> Path:
     return tmp_path_factory.mktemp("finished")
 
 
 @pytest.fixture
-def finished(videos, run_flow, eraser_weights, tmp_path, finished_folder, painted) -> Path:
+def finished(videos, run_flow, eraser_weights, tmp_path, finished_folder, painted, told) -> Path:
     """The output directory of a finished run; made once, copied for each test."""
     if not (finished_folder / "out").exists():
         run = run_flow(words(videos, eraser_weights, finished_folder / "out"))
         assert run.state.is_completed(), run.state.message
         assert set(run.statuses().values()) == {"done"}
         (finished_folder / "painted").write_text(json.dumps(painted))
+        (finished_folder / "told").write_text(json.dumps({name: sorted(texts) for name, texts in told.items()}))
         painted.clear()
     return Path(shutil.copytree(finished_folder / "out", tmp_path / "out"))
 
@@ -109,9 +132,17 @@ def test_the_prior_is_made_once_for_coarse_and_refine_and_each_model_loads_once(
     assert "loads.sd_inpaint" in provenance(finished / "final" / "car")["facts"]
 
 
+def test_the_models_sentence_reaches_the_anchor_and_the_main_network(finished, finished_folder):
+    given = json.loads((finished_folder / "told").read_text())
+    assert given["anchor"] == sorted((CAPTION, NEGATIVE_PROMPT))
+    assert given["main network"] == sorted(("", CAPTION, NEGATIVE_PROMPT))  # "" is phase 1's
+
+
 def test_phase_1_is_told_nothing_and_phase_3_the_caption(finished):
     for name in NAMES:
-        prompt = yaml.safe_load((finished / "prompt_cache" / f"{name}.yaml").read_text())["prompt"][0]
+        told = yaml.safe_load((finished / "prompt_cache" / f"{name}.yaml").read_text())
+        assert told["prompt_source"] == "auto_masked"
+        prompt = told["prompt"][0]
         job = provenance(finished / "final" / name)["job"]
         assert (job["prompt"], job["use_text"], job["text_guidance_scale"]) == (prompt, True, 2.0)
         assert job["anchor"]["anchor_method"] == "sd-inpaint"

@@ -1,5 +1,6 @@
 """The command as a user runs it: own server, caption pool, process pools; and other caption environments."""
 
+import os
 import sqlite3
 import sys
 from pathlib import Path
@@ -7,13 +8,15 @@ from pathlib import Path
 import pytest
 import yaml
 from embedded_support import Command, link_environment, run_command, stored_records, wait_until
-from tests_support import Dataset
+from stand_in_conda import write_stand_in_conda
+from tests_support import CAPTION, Dataset
+from tiny_vlms import write_tiny_vlm
 
 from flows.report import Summary
 
 
 class Finished:
-    """A data set of two, run to the end with captions in an environment of their own."""
+    """A data set of two, run to the end with captions by a model in an environment of its own."""
 
     def __init__(self, folder: Path) -> None:
         self.dataset = Dataset(folder / "data")
@@ -22,7 +25,9 @@ class Finished:
         self.caption_prefix = folder / "caption env"
         self.out = folder / "out"
         python = link_environment(self.caption_prefix)
-        self.words = [*self.dataset.flags(self.out), "--caption_env", str(python)]
+        self.model = write_tiny_vlm(folder / "Tiny-VL", says=CAPTION)
+        flags = self.dataset.flags(self.out)
+        self.words = [*flags, "--caption_env", str(python), "--caption_model_path", str(self.model)]
         self.command = run_command(self.words, self.out)
 
     def summary(self) -> Summary:
@@ -56,6 +61,7 @@ def test_the_caption_run_is_a_flow_run_of_the_caption_pool_in_another_environmen
     for path in (finished.out / "prompt_cache").glob("*.yaml"):
         told = yaml.safe_load(path.read_text())
         assert told["prompt_environment"] == str(finished.caption_prefix) != sys.prefix
+        assert (told["prompt"], told["prompt_source"]) == ([CAPTION], "auto_masked")
 
 
 def test_each_process_does_its_own_part(finished):
@@ -76,13 +82,16 @@ def test_a_second_run_is_served_from_the_cache(finished):
     assert dict(states)["Cached"] == 6  # three phases of two videos
 
 
-def test_an_environment_without_prefect_answers_as_a_resident_child(finished, tmp_path):
-    python = link_environment(tmp_path / "slim", ["numpy*", "PIL", "pillow*", "yaml", "_yaml"])
-    words = [*finished.dataset.flags(tmp_path / "out"), "--caption_env", str(python), "--video_names", "bear"]
-    run = run_command(words, tmp_path / "out")
+def test_a_conda_environment_without_prefect_runs_the_model_too(finished, tmp_path, monkeypatch):
+    folder = tmp_path / "miniconda" / "envs" / "caption_env"
+    link_environment(folder, without=("prefect*", "pydantic*", "av", "av-*", "cv2", "accelerate*"))
+    conda = write_stand_in_conda(tmp_path / "conda", {"caption_env": folder})
+    monkeypatch.setenv("PATH", f"{conda}:{os.environ['PATH']}")
+    flags = ["--caption_env", "caption_env", "--caption_model_path", str(finished.model), "--video_names", "bear"]
+    run = run_command([*finished.dataset.flags(tmp_path / "out"), *flags], tmp_path / "out")
     assert run.process.returncode == 0, run.text()
     told = yaml.safe_load((tmp_path / "out" / "prompt_cache" / "bear.yaml").read_text())
-    assert told["prompt_environment"] == str(tmp_path / "slim")
+    assert (told["prompt"], told["prompt_environment"]) == ([CAPTION], str(folder))
 
 
 def test_a_missing_caption_environment_is_told_before_any_work(finished, tmp_path):
@@ -95,7 +104,8 @@ def test_a_missing_caption_environment_is_told_before_any_work(finished, tmp_pat
 
 
 def test_nothing_is_written_outside_the_output_directory(finished):
-    assert {path.name for path in finished.out.parent.iterdir()} == {"data", "caption env", "out", "out.log"}
+    made = {"data", "caption env", "Tiny-VL", "out", "out.log"}
+    assert {path.name for path in finished.out.parent.iterdir()} == made
 
 
 def test_two_runs_on_one_output_directory_do_not_meet(finished, tmp_path):

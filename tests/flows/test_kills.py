@@ -14,7 +14,7 @@ from flows.report import Summary
 from lib.scenes import render_scene
 
 NAMES = ("a", "b", "c")
-IN_PHASE = {"coarse": "running/coarse/*.json", "caption": "captions/*/*/jobs.json", "refine": "running/refine/*.json"}
+IN_PHASE = {"coarse": "running/coarse/*.json", "caption": "captions/*/*/batch.json", "refine": "running/refine/*.json"}
 
 
 @pytest.fixture(scope="module")
