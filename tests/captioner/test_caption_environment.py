@@ -2,19 +2,20 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from stand_in_conda import write_stand_in_conda
 
-from lib.captioner.environment import CaptionEnv, check_caption_env, inspect_interpreter, resolve_caption_env
+from lib.captioner.environment import (
+    CaptionEnv,
+    caption_device,
+    check_caption_env,
+    inspect_interpreter,
+    resolve_caption_env,
+)
 from lib.errors import InputError
-
-STAND_IN = """#!{python}
-import json, sys
-if sys.argv[1:] != ["env", "list", "--json"]:
-    sys.exit("only `conda env list --json` is expected, found " + " ".join(sys.argv[1:]))
-print(json.dumps({{"envs": {envs!r}}}))
-"""
 
 
 @pytest.fixture(scope="module")
@@ -27,13 +28,9 @@ def venv(tmp_path_factory) -> Path:
 @pytest.fixture
 def conda(tmp_path, monkeypatch, venv):
     """A stand-in for conda with the environments base and captions."""
-    root = venv.parents[1]
-    program = tmp_path / "bin" / "conda"
-    program.parent.mkdir()
-    program.write_text(STAND_IN.format(python=sys.executable, envs=[str(root), str(venv)]))
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
-    return program
+    folder = write_stand_in_conda(tmp_path / "bin", {"base": venv.parents[1], "captions": venv})
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    return folder / "conda"
 
 
 def test_a_folder_or_its_interpreter(venv, tmp_path, monkeypatch):
@@ -67,6 +64,20 @@ def test_a_conda_name(conda, venv, tmp_path, monkeypatch):
     assert "conda create -n nosuch" in str(error.value)
     with pytest.raises(InputError, match=r"holds no bin/python"):
         resolve_caption_env("base", tmp_path)
+
+
+def test_the_stand_in_is_as_strict_as_conda(conda, venv):
+    def run(*words):
+        return subprocess.run([conda, *words], capture_output=True, text=True, timeout=60, check=False)
+
+    told = run("run", "-n", "captions", "python", "-c", "import sys; print(sys.prefix)")
+    assert (told.returncode, told.stdout.strip()) == (0, str(venv))
+    assert (
+        run("run", "-n", "captions", "--no-banner", "python", "-V").returncode == 2
+    )  # the design's flag: there is none
+    assert "Not a conda environment: nosuch" in run("run", "-n", "nosuch", "python", "-V").stderr
+    assert run("run", "-n", "captions", "python", "-c", "raise SystemExit(7)").returncode == 7
+    assert run("activate", "captions").returncode == 2
 
 
 def test_a_failing_conda_is_reported(conda, tmp_path):
@@ -112,6 +123,28 @@ def test_missing_modules_are_listed_with_the_command(tmp_path, venv):
     with pytest.raises(InputError, match="lacks av "):
         check_caption_env(able, "palette")
     check_caption_env(resolve_caption_env(None, tmp_path), "palette")
+
+
+def test_versions_and_gpu_are_found_without_importing_torch(tmp_path):
+    running = resolve_caption_env(None, tmp_path)
+    assert running.versions["transformers"] == version("transformers")
+    assert running.versions["torch"] == version("torch")
+    assert running.capability is None or running.capability >= (3, 0)
+
+
+@pytest.mark.parametrize(
+    ("capability", "wanted", "device"),
+    [(None, "auto", "cpu"), (None, "cpu", "cpu"), ((9, 0), "auto", "cuda"), ((9, 0), "cpu", "cpu")],
+)
+def test_the_device_is_the_gpu_where_there_is_one(capability, wanted, device):
+    env = CaptionEnv(Path("python"), "/env", "3.11.7", frozenset(), {"torch": "2.13.0+cpu"}, capability)
+    assert caption_device(env, wanted) == device
+
+
+def test_a_gpu_that_is_not_there_is_refused():
+    env = CaptionEnv(Path("python"), "/env", "3.11.7", frozenset(), {"torch": "2.13.0+cpu"})
+    with pytest.raises(InputError, match=r"torch 2\.13\.0\+cpu of /env has no GPU"):
+        caption_device(env, "cuda")
 
 
 def test_our_own_packages_do_not_leak_in(venv, tmp_path, monkeypatch):
