@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from lib.errors import InputError
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -20,7 +22,6 @@ class ChatFormat:
 
     def __init__(self, processor: Any) -> None:
         self._processor = processor
-        self._system_role = True  # until the model refuses one
 
     @property
     def image_processor(self) -> str:
@@ -34,10 +35,14 @@ class ChatFormat:
         return tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
 
     def inputs(self, system: str, user: str, pictures: Sequence[Image.Image], max_pixels: int) -> Any:
-        """The model's inputs for one question, as a batch of one: token numbers, pixels and what belongs to them."""
+        """The model's inputs for one question, as a batch of one: token numbers, pixels and what belongs to them.
+
+        Raises:
+            InputError: the model's chat template takes no such question.
+        """
         limits = _picture_limits(self._processor.image_processor, max_pixels) if pictures else {}
         images = {"images": [list(pictures)]} if pictures else {}
-        text = [self._prompt(system, user, len(pictures))]
+        text = [self._prompt(system.strip(), user.strip(), len(pictures))]
         return self._processor(text=text, **images, return_tensors="pt", padding=True, **limits)
 
     def decoded(self, tokens: Any) -> str:
@@ -45,18 +50,24 @@ class ChatFormat:
         return self._processor.tokenizer.decode(tokens, skip_special_tokens=True)
 
     def _prompt(self, system: str, user: str, pictures: int) -> str:
-        """The conversation's text. A model that refuses a system turn gets the rules in front of the question."""
+        """The conversation's text. A model that takes no system turn gets the rules in front of the question."""
         from jinja2 import TemplateError
 
-        if self._system_role:
+        merged = f"{system}\n\n{user}" if system else user
+        for turns in (_turns(user, pictures, system), _turns(merged, pictures)):
             try:
-                return self._formatted(_turns(user, pictures, system))
-            except TemplateError:
-                self._system_role = False
-        return self._formatted(_turns(f"{system.strip()}\n\n{user}", pictures))
+                prompt, problem = self._formatted(turns), "leaves the question out"
+            except (TemplateError, TypeError, ValueError) as error:
+                prompt, problem = "", str(error)
+            if system in prompt and user in prompt:  # some templates pass over a system turn without a word
+                return prompt
+        raise InputError(f"the model's chat template takes no question about a picture ({problem}); take another model")
 
     def _formatted(self, turns: list[dict[str, Any]]) -> str:
-        return self._processor.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        # The tokenizer's own way: the processor's looks for videos, and some then for what prepares them.
+        tokenizer, template = self._processor.tokenizer, self._processor.chat_template
+        given = {"chat_template": template, "tokenize": False, "add_generation_prompt": True}
+        return tokenizer.apply_chat_template(turns, **given)
 
 
 def shrunk(picture: np.ndarray, max_pixels: int) -> Image.Image:
@@ -69,7 +80,7 @@ def shrunk(picture: np.ndarray, max_pixels: int) -> Image.Image:
 
 
 def _turns(user: str, pictures: int, system: str = "") -> list[dict[str, Any]]:
-    turns = [{"role": "system", "content": [{"type": "text", "text": system.strip()}]}] if system else []
+    turns = [{"role": "system", "content": [{"type": "text", "text": system}]}] if system else []
     shown: list[dict[str, str]] = [{"type": "image"}] * pictures
     return [*turns, {"role": "user", "content": [*shown, {"type": "text", "text": user}]}]
 

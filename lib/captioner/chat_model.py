@@ -6,22 +6,23 @@ One question at a time and greedily, so that an answer depends on neither batch,
 from __future__ import annotations
 
 import gc
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lib.captioner.backend import DEFAULT_MODEL, CaptionerOptions
 from lib.captioner.chat_format import ChatFormat, shrunk
+from lib.captioner.libraries import import_transformers
 from lib.captioner.model_files import find_model
-from lib.captioner.precision import choose_attention, choose_dtype
-from lib.errors import InputError
+from lib.captioner.model_loading import load_model, no_memory, ran_out_of_memory
+from lib.captioner.processors import load_processor
 
 if TYPE_CHECKING:
     import numpy as np
 
 SMALLEST_PICTURE = 112 * 112  # pixels; below that a model sees nothing worth saying
+# The published generation configurations sample; None where greedy decoding has no use for a number.
+_GREEDY = {"do_sample": False, "num_beams": 1, "temperature": None, "top_p": None, "top_k": None}
 
 
 @dataclass(frozen=True)
@@ -41,32 +42,26 @@ class ChatModel:
         Raises:
             InputError: it is not there, not whole, or cannot run here.
         """
-        os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when transformers is imported
-        os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")  # pictures of all sizes pass through
         files = find_model(options.model_path or DEFAULT_MODEL)
-        from lib.captioner.processors import load_config, load_processor
-
         self.name = files.name
         self._max_pixels = options.max_pixels
-        self._device = _device(options.device)
         self._chat = ChatFormat(load_processor(files.folder))
-        self._attention = choose_attention(options.attention)
-        self._model = _load(files.folder, load_config(files.folder), self._device, options.dtype, self._attention)
+        self._loaded = load_model(files.folder, options.device, options.dtype, options.attention)
 
     def facts(self) -> dict[str, str]:
         """How it runs: what decides its answers besides the weights."""
         import torch
-        import transformers
 
+        model = self._loaded.model
         return {
-            "model_type": self._model.config.model_type,
-            "device": torch.cuda.get_device_name() if self._device == "cuda" else "cpu",
-            "dtype": str(self._model.dtype).removeprefix("torch."),
-            "attention": self._attention,
+            "model_type": model.config.model_type,
+            "device": torch.cuda.get_device_name() if self._loaded.device == "cuda" else "cpu",
+            "dtype": str(model.dtype).removeprefix("torch."),
+            "attention": self._loaded.attention,
             "max_pixels": str(self._max_pixels),
             "image_processor": self._chat.image_processor,
-            "torch": torch.__version__,
-            "transformers": transformers.__version__,
+            "torch": str(torch.__version__),
+            "transformers": str(import_transformers().__version__),
         }
 
     def ask(self, system: str, user: str, pictures: Sequence[np.ndarray], max_new_tokens: int = 96) -> Answer:
@@ -81,95 +76,35 @@ class ChatModel:
         Raises:
             InputError: memory does not even hold small pictures.
         """
-        import torch
-
         limit = self._max_pixels
         while True:
             shown = [shrunk(picture, limit) for picture in pictures]
             try:
                 return Answer(self._generate(self._chat.inputs(system, user, shown, limit), max_new_tokens), limit)
-            except torch.cuda.OutOfMemoryError as error:
-                problem = " ".join(str(error).split())
+            except (RuntimeError, MemoryError) as error:
+                if not ran_out_of_memory(error):
+                    raise
+            # Here and not above: the exception would keep alive what is to be freed.
+            _free_memory(self._loaded.device)
             largest = max((picture.width * picture.height for picture in shown), default=0)
             if largest // 2 < SMALLEST_PICTURE:
-                raise InputError(_no_memory("answering", problem, largest))
+                sizes = " and ".join(f"{picture.width}x{picture.height}" for picture in shown) or "no"
+                raise no_memory(f"answering a question about {sizes} pixels", self._loaded.device)
             limit = largest // 2
-            del shown
-            gc.collect()
-            torch.cuda.empty_cache()
 
     def _generate(self, inputs: Any, max_new_tokens: int) -> str:
         import torch
 
-        given = inputs.to(self._device, self._model.dtype)
+        model = self._loaded.model
+        given = inputs.to(self._loaded.device, model.dtype)
         with torch.inference_mode():
-            tokens = self._model.generate(
-                **given,
-                do_sample=False,
-                num_beams=1,
-                temperature=None,  # the published generation configs sample
-                top_p=None,
-                top_k=None,
-                max_new_tokens=max_new_tokens,
-                pad_token_id=self._chat.padding,
-            )
+            tokens = model.generate(**given, **_GREEDY, max_new_tokens=max_new_tokens, pad_token_id=self._chat.padding)
         return self._chat.decoded(tokens[0, given["input_ids"].shape[1] :])
 
 
-def _device(wanted: str) -> str:
+def _free_memory(device: str) -> None:
     import torch
 
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise InputError(
-            f"the caption device is cuda and torch {torch.__version__} finds no GPU; choose cpu or auto, or mend the "
-            "driver"
-        )
-    return "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
-
-
-def _load(folder: Path, config: Any, device: str, wanted: str, attention: str) -> Any:
-    import torch
-    import transformers
-    from transformers.utils import is_accelerate_available
-
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-    quantised = getattr(config, "quantization_config", None) is not None
-    if quantised and device == "cpu":
-        raise InputError(f"{folder}: its weights are quantised, which needs a GPU; take the unquantised model on a CPU")
-    capability = torch.cuda.get_device_capability() if device == "cuda" else None
-    number_type = "auto" if quantised and wanted == "auto" else getattr(torch, choose_dtype(device, capability, wanted))
-    straight = {"device_map": {"": device}} if device == "cuda" and is_accelerate_available() else {}
-    try:
-        model = transformers.AutoModelForImageTextToText.from_pretrained(
-            folder,
-            local_files_only=True,
-            attn_implementation=attention,
-            **{_dtype_argument(): number_type},
-            **straight,
-        )
-        return model.to(device).eval() if not straight else model.eval()
-    except torch.cuda.OutOfMemoryError as error:
-        raise InputError(_no_memory("loading", " ".join(str(error).split()))) from None
-    except ImportError as error:
-        raise InputError(f"{folder}: a package that the model needs is missing: {_line(error)}") from None
-    except Exception as error:
-        raise InputError(f"{folder}: the model cannot be loaded ({type(error).__name__}: {_line(error)})") from error
-
-
-def _dtype_argument() -> str:
-    import transformers
-
-    return "dtype" if tuple(map(int, transformers.__version__.split(".")[:2])) >= (4, 56) else "torch_dtype"
-
-
-def _no_memory(doing: str, problem: str, pixels: int | None = None) -> str:
-    shown = f" with pictures of {pixels} pixels" if pixels else ""
-    return (
-        f"the GPU's memory does not hold the caption model: {doing}{shown} failed ({problem}). Free the GPU of other "
-        "programs, take a smaller or a quantised (AWQ) model, or set the caption device to cpu"
-    )
-
-
-def _line(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    gc.collect()
+    if device == "cuda":
+        torch.cuda.empty_cache()

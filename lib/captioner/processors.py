@@ -1,7 +1,6 @@
-"""The processor of a vision-language model, for pictures only.
+"""The configuration and the processor of a vision-language model: tokenizer, preparation of pictures, chat template.
 
-Pictures are always prepared by Pillow, and what prepares videos is left out: torchvision, which transformers prefers
-for the one and demands for the other, would give other pixels where it happens to be installed.
+Pictures are always prepared by Pillow, so that they look the same to the model in every environment.
 """
 
 from __future__ import annotations
@@ -10,24 +9,25 @@ import inspect
 from pathlib import Path
 from typing import Any
 
+from lib.captioner.libraries import import_transformers, processor_class, transformers_version
 from lib.errors import InputError
+
+# Code that a model's folder brings along is never run; said aloud, since transformers would ask at the terminal.
+LOCAL = {"local_files_only": True, "trust_remote_code": False}
 
 
 def load_config(folder: Path) -> Any:
     """The model's configuration.
 
     Raises:
-        InputError: the installed transformers does not know this kind of model.
+        InputError: the installed transformers does not know this kind of model, or the model brings its own code.
     """
-    import transformers
-
+    transformers = import_transformers()
     try:
-        return transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{folder}: transformers {transformers.__version__} of this environment does not know the model "
-            f"({_first_line(error)}); install a newer one: pip install --upgrade transformers"
-        ) from None
+        return transformers.AutoConfig.from_pretrained(folder, **LOCAL)
+    except Exception as error:  # noqa: BLE001 - each family checks its own fields in its own way
+        found = f"{folder}: transformers {transformers.__version__} of this environment cannot read config.json"
+        raise InputError(f"{found} ({first_line(error)}); {_advice(error)}") from None
 
 
 def load_processor(folder: Path) -> Any:
@@ -36,68 +36,56 @@ def load_processor(folder: Path) -> Any:
     Raises:
         InputError: the model or a package that it needs is not there, or it has no chat template.
     """
-    import transformers
-
     config = load_config(folder)
     try:
-        processor = _assemble(_processor_class(config, folder), folder)
+        processor = _assemble(processor_class(_class_name(config, folder)), folder)
+    except InputError:
+        raise
     except ImportError as error:
-        raise InputError(f"{folder}: its processor needs a package that is missing: {_first_line(error)}") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{folder}: its processor needs a package that is missing: {first_line(error)}") from None
+    except Exception as error:  # noqa: BLE001 - damaged files fail in as many ways as there are tokenizers
         raise InputError(
-            f"{folder}: its processor cannot be loaded by transformers {transformers.__version__} "
-            f"({type(error).__name__}: {_first_line(error)})"
+            f"{folder}: its processor cannot be loaded by transformers {import_transformers().__version__} "
+            f"({type(error).__name__}: {first_line(error)}); {_advice(error)}"
         ) from None
-    if not _chat_template(processor):
+    if not processor.chat_template:
         raise InputError(f"{folder}: found no chat template; expected an instruction-tuned (chat) model")
     return processor
 
 
-def _processor_class(config: Any, folder: Path) -> Any:
-    import transformers
+def first_line(error: BaseException) -> str:
+    """What an error says, short."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def _advice(error: Exception) -> str:
+    if "trust_remote_code" in str(error):
+        return "models that bring their own code are not run: take a variant in transformers' own format, such as -hf"
+    return "fetch it again, or install a newer transformers: pip install --upgrade transformers"
+
+
+def _class_name(config: Any, folder: Path) -> str:
+    import_transformers()
     from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
 
     name = PROCESSOR_MAPPING_NAMES.get(config.model_type)
     name = name[0] if isinstance(name, tuple) else name
     if name is None:
         raise InputError(f"{folder}: found a {config.model_type} model; expected one that takes pictures and text")
-    return getattr(transformers, name)
+    return name
 
 
 def _assemble(kind: Any, folder: Path) -> Any:
-    import transformers
-
-    by_pillow = {"backend": "pil"} if int(transformers.__version__.split(".")[0]) >= 5 else {"use_fast": False}
+    """The processor of its parts. AutoProcessor would want torchvision, for the videos that are left out here."""
+    transformers = import_transformers()
+    by_pillow = {"backend": "pil"} if transformers_version() >= (5, 0) else {"use_fast": False}
     known = inspect.signature(kind.__init__).parameters
-    stored, _ = kind.get_processor_dict(folder, local_files_only=True)
+    stored, _ = kind.get_processor_dict(folder, **LOCAL)
     parts = {name: value for name, value in stored.items() if name in known and not isinstance(value, dict)}
-    parts["image_processor"] = transformers.AutoImageProcessor.from_pretrained(
-        folder, local_files_only=True, **by_pillow
-    )
-    parts["tokenizer"] = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    parts["chat_template"] = stored.get("chat_template") or parts["tokenizer"].chat_template
+    parts["image_processor"] = transformers.AutoImageProcessor.from_pretrained(folder, **LOCAL, **by_pillow)
+    parts["tokenizer"] = transformers.AutoTokenizer.from_pretrained(folder, **LOCAL)
+    template = stored.get("chat_template") or parts["tokenizer"].chat_template
+    parts["chat_template"] = template.get("default") if isinstance(template, dict) else template
     if "video_processor" in known:
-        return _without_videos(kind)(**parts, video_processor=None)
+        parts["video_processor"] = None
     return kind(**parts)
-
-
-def _without_videos(kind: Any) -> Any:
-    """The processor's class, which takes None for what prepares videos."""
-
-    class PicturesOnly(kind):
-        def check_argument_for_proper_class(self, argument_name: str, argument: Any) -> Any:
-            if argument is None:
-                return None
-            return super().check_argument_for_proper_class(argument_name, argument)
-
-    PicturesOnly.__name__ = kind.__name__  # transformers looks some things up by the class's name
-    return PicturesOnly
-
-
-def _chat_template(processor: Any) -> Any:
-    return processor.chat_template or processor.tokenizer.chat_template
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__

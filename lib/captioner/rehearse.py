@@ -29,24 +29,24 @@ def rehearse(options: CaptionerOptions) -> dict[str, Any]:
     Raises:
         InputError: what would have failed later.
     """
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
     import numpy as np
     import torch
-    import transformers
     from PIL import Image
 
     from lib.captioner.chat_format import ChatFormat
+    from lib.captioner.libraries import transformers_version
     from lib.captioner.processors import load_config, load_processor
 
     files = find_model(options.model_path or DEFAULT_MODEL)
-    _check_class(files, load_config(files.folder))
-    _check_readers(files, int(transformers.__version__.split(".")[0]))
+    _check_family(files)
+    load_config(files.folder)
+    _check_readers(files, transformers_version()[0])
     if choose_attention(options.attention) == "flash_attention_2":
         _require("flash_attn", "--caption_attention flash_attention_2")
     chat = ChatFormat(load_processor(files.folder))
     blank = Image.fromarray(np.full((96, 128, 3), 128, np.uint8))
     tokens = chat.inputs(options.system_prompt, "Describe the background scene.", [blank], options.max_pixels)
-    return {"tokens": int(tokens["input_ids"].shape[1]), "torch": torch.__version__, "image": chat.image_processor}
+    return {"tokens": int(tokens["input_ids"].shape[1]), "torch": str(torch.__version__), "image": chat.image_processor}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -67,12 +67,19 @@ def main(arguments: list[str] | None = None) -> int:
     return 0 if outcome["ok"] else 1
 
 
-def _check_class(files: ModelFiles, config: Any) -> None:
-    from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES as KNOWN
+def _check_family(files: ModelFiles) -> None:
+    import transformers
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+    from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
-    if config.model_type not in KNOWN:
+    if files.model_type not in CONFIG_MAPPING_NAMES:
         raise InputError(
-            f"{files.folder}: found a {config.model_type} model, which does not answer questions about pictures; "
+            f"{files.folder}: found a {files.model_type} model, which transformers {transformers.__version__} of this "
+            f"environment does not know; install a newer one: {sys.executable} -m pip install --upgrade transformers"
+        )
+    if files.model_type not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
+        raise InputError(
+            f"{files.folder}: found a {files.model_type} model, which does not answer questions about pictures; "
             "expected one such as Qwen2.5-VL-7B-Instruct"
         )
 
