@@ -39,8 +39,8 @@ def find_model(spec: str) -> ModelFiles:
     """
     folder = _folder(spec)
     problems = [*_missing(folder), *_broken_json(folder), *_weight_problems(folder)]
-    config = _read_json(folder / "config.json")
-    if config and not isinstance(config.get("model_type"), str):
+    config = _read_json(folder / "config.json") or {}
+    if (folder / "config.json").is_file() and not isinstance(config.get("model_type"), str):
         problems.append("config.json names no model_type")
     if problems:
         lines = "\n  - ".join([f"{folder}: not a whole vision-language model; fetch it again:", *problems])
