@@ -1,7 +1,7 @@
 """The caption environment's resident child: one captioner, many jobs, JSON lines.
 
 Started as `python -m lib.captioner.resident`. It says one ready line, then answers each line on stdin, a `CaptionJob`
-as JSON, with one line. It ends when stdin ends, at once if its parent is gone.
+as JSON, with one line. It ends when stdin ends, at once if its parent is gone, and after an answer that says so.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from lib.captioner.backend import Captioner, CaptionerOptions, load_captioner
 from lib.captioner.jobs import CaptionJob, process_facts, run_caption_job
 from lib.errors import InputError
 
+_GPU_LOST = "CUDA error"  # in torch's words: after one of these nothing works in the process any more
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Serve jobs until stdin ends; returns the exit code."""
@@ -37,7 +39,10 @@ def main(arguments: list[str] | None = None) -> int:
     _say(answers, {"ready": True, **process_facts(), "load_seconds": load_seconds, **captioner.facts()})
     lines = _read_lines()
     while (line := lines.get()) is not None:
-        _say(answers, _answer(line, captioner))
+        answer = _answer(line, captioner)
+        _say(answers, answer)
+        if answer.get("ends"):
+            return 1
     return 0
 
 
@@ -64,7 +69,8 @@ def _problem(error: Exception) -> dict[str, Any]:
     if isinstance(error, InputError):
         return {"kind": "input", "error": str(error)}
     traceback.print_exc()
-    return {"kind": "error", "error": f"{type(error).__name__}: {error}"}
+    ends = {"ends": True} if _GPU_LOST in str(error) else {}
+    return {"kind": "error", "error": f"{type(error).__name__}: {error}", **ends}
 
 
 def _read_lines() -> queue.Queue[str | None]:

@@ -105,6 +105,8 @@ class ResidentCaptioner:
                 )
             raise
         self._crashes = 0
+        if answer.get("ends"):  # it is of no more use and knows it
+            self.close()
         return answer
 
     def _running_child(self) -> _Child:

@@ -136,6 +136,17 @@ def test_three_crashes_in_a_row_are_enough(resident, job, endless_job):
     assert resident.starts == 5
 
 
+def test_a_process_that_has_lost_its_gpu_is_replaced(resident, job, tmp_path):
+    """An error as torch words it, here from the name of a file."""
+    lost = tmp_path / "CUDA error: device-side assert triggered.png"
+    broken = {**job.to_dict(), "prepared": [{"picture": str(lost), "hole": str(lost), "frame_idx": 0}]}
+    with pytest.raises(CaptionError, match="CUDA error"):
+        resident.ask(broken, timeout=60)
+    assert not is_alive(resident.ready["pid"])
+    assert resident.ask(job.to_dict(), timeout=60)["status"] == "written"
+    assert resident.starts == 2
+
+
 def test_the_child_ends_with_its_parent_in_the_middle_of_a_job(endless_job):
     program = (
         "import json, sys; from pathlib import Path; from lib.captioner.resident_client import ResidentCaptioner\n"
