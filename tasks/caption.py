@@ -92,6 +92,7 @@ def _plain_job(job: CaptionJob, force: bool) -> caption_job.CaptionJob:
         force=force,
         replace=True,
         key=job.cache_key,
+        model_sha256=job.captioner_fingerprint.get("model", ""),
         save_picture=str(job.seen_picture),
     )
 

@@ -42,6 +42,7 @@ class CaptionJob:
     force: bool = False  # write even over a file that a person edited (kept as .bak)
     replace: bool = False  # write over a file of our own; without it any valid prompt is kept
     key: str = ""  # remembered as what the file was written under
+    model_sha256: str = ""  # of the model's files, for the record
     save_picture: str | None = None  # JPEG of what the captioner saw
     prepared: tuple[PreparedPicture, ...] = ()  # read these instead of the video and masks
     prepared_object: str = ""  # PNG of the object, read instead of object_video

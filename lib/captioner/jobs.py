@@ -95,7 +95,7 @@ def _fields(
         prompt_environment=sys.prefix,
         prompt_object=caption.object_phrase,
         prompt_raw=caption.raw,
-        prompt_facts=facts,
+        prompt_facts={**facts, "model_sha256": job.model_sha256} if job.model_sha256 else facts,
     )
 
 

@@ -15,6 +15,7 @@ from flows.plan import make_plan
 from lib.captioner.backend import CaptionerOptions, load_captioner
 from lib.captioner.jobs import CaptionJob, run_caption_job
 from lib.errors import InputError
+from lib.runtime.fingerprints import fingerprint_path
 from tasks import caption as caption_module
 
 NAMES = ("bear", "car")
@@ -54,13 +55,14 @@ def prompt_file(out: Path, name: str = "bear") -> dict:
     return yaml.safe_load((out / "prompt_cache" / f"{name}.yaml").read_text())
 
 
-def test_the_models_sentence_and_how_it_came_about(finished):
+def test_the_models_sentence_and_how_it_came_about(finished, model):
     for name in NAMES:
         told = prompt_file(finished, name)
         assert (told["prompt"], told["prompt_source"], told["prompt_model"]) == ([CAPTION], "auto_masked", "Tiny-VL")
         assert told["prompt_flags"] == []
         assert told["prompt_raw"] == [CAPTION]
         assert {"transformers", "torch", "dtype", "attention", "device"} <= told["prompt_facts"].keys()
+        assert told["prompt_facts"]["model_sha256"] == fingerprint_path(model)
         job = json.loads((finished / "final" / name / "provenance.json").read_text())["job"]
         assert job["prompt"] == CAPTION
 
