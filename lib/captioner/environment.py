@@ -24,17 +24,23 @@ _DRIVER = "libcuda.so.1"
 _CAPABILITY = (75, 76)  # the driver's numbers of the two halves of a GPU's compute capability
 # Runs in the environment, whatever Python that has; without importing torch, which takes seconds.
 _INSPECT = """
-import ctypes, importlib.util, json, os, platform, runpy, sys
+import sys
+sys.path = [folder for folder in sys.path if folder]  # what lies in the present folder is not the environment's
+import ctypes, importlib.util, json, os, platform, runpy
 driver, capability_halves, modules = sys.argv[1], json.loads(sys.argv[2]), sys.argv[3:]
 specs = {module: importlib.util.find_spec(module) for module in modules}
+specs = {module: spec for module, spec in specs.items() if spec and spec.origin}  # else an empty folder is left of it
+versions = {}
 try:
     from importlib.metadata import distributions
-    versions = {d.metadata["Name"].lower(): d.version for d in distributions() if d.metadata["Name"]}
+    for found in distributions():
+        if found.metadata["Name"]:
+            versions.setdefault(found.metadata["Name"].lower(), found.version)  # as for imports, the first one counts
 except ImportError:
-    versions = {}
-def capability():
+    pass
+def gpu():
     spec = specs.get("torch")
-    if spec is None or spec.origin is None:
+    if spec is None:
         return None
     if not runpy.run_path(os.path.join(os.path.dirname(spec.origin), "version.py")).get("cuda"):
         return None
@@ -42,7 +48,7 @@ def capability():
         cuda = ctypes.CDLL(driver)
     except OSError:
         return None
-    device, count, half = ctypes.c_int(), ctypes.c_int(), ctypes.c_int()
+    device, count, half, size = ctypes.c_int(), ctypes.c_int(), ctypes.c_int(), ctypes.c_size_t()
     if cuda.cuInit(0) or cuda.cuDeviceGetCount(ctypes.byref(count)) or count.value == 0:
         return None
     cuda.cuDeviceGet(ctypes.byref(device), 0)
@@ -50,9 +56,10 @@ def capability():
     for number in capability_halves:
         cuda.cuDeviceGetAttribute(ctypes.byref(half), number, device)
         found.append(half.value)
-    return found
+    cuda.cuDeviceTotalMem_v2(ctypes.byref(size), device)
+    return {"capability": found, "bytes": size.value}
 print(json.dumps({"version": platform.python_version(), "prefix": sys.prefix, "versions": versions,
-                  "modules": [m for m in modules if specs[m] is not None], "capability": capability()}))
+                  "modules": list(specs), "gpu": gpu()}))
 """
 
 
@@ -64,8 +71,9 @@ class CaptionEnv:
     prefix: str  # its sys.prefix
     version: str  # of Python, such as "3.10.13"
     modules: frozenset[str]  # of those that matter here, the ones it can import
-    versions: Mapping[str, str] = field(default_factory=dict)  # of all its packages, by name in lower case
-    capability: tuple[int, int] | None = None  # compute capability of the GPU that its torch can use
+    versions: Mapping[str, str] = field(default_factory=dict, hash=False)  # of its packages, by name in lower case
+    capability: tuple[int, int] | None = None  # compute capability of the first GPU that its torch can use
+    gpu_bytes: int = 0  # all memory of that GPU
 
     @property
     def has_prefect(self) -> bool:
@@ -92,20 +100,17 @@ def inspect_interpreter(python: Path) -> CaptionEnv:
     Raises:
         InputError: it does not start, does not answer in time, or is too old.
     """
-    command = [str(python), "-c", _INSPECT, _DRIVER, json.dumps(_CAPABILITY), *_MODULES]
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=_LOOK_SECONDS, check=False, env=clean_environment()
-        )
-        facts = json.loads(done.stdout) if done.returncode == 0 else None
-    except (OSError, subprocess.TimeoutExpired, ValueError) as error:
-        raise InputError(f"{python}: does not work as a Python interpreter ({error}); see --caption_env") from None
-    if facts is None:
-        said = done.stderr.strip().splitlines()
-        raise InputError(f"{python}: ended with exit code {done.returncode} ({said[-1] if said else 'nothing said'})")
-    capability = tuple(facts["capability"]) if facts.get("capability") else None
-    modules, versions = frozenset(facts["modules"]), facts.get("versions", {})
-    env = CaptionEnv(python, facts["prefix"], facts["version"], modules, versions, capability)
+    facts = _facts(python)
+    gpu = facts.get("gpu") or {"capability": (), "bytes": 0}
+    env = CaptionEnv(
+        python,
+        facts["prefix"],
+        facts["version"],
+        frozenset(facts["modules"]),
+        facts.get("versions", {}),
+        tuple(gpu["capability"]) or None,
+        gpu["bytes"],
+    )
     if tuple(int(part) for part in env.version.split(".")[:2]) < OLDEST_PYTHON:
         raise InputError(f"{python}: found Python {env.version}; captions need 3.10 or newer")
     return env
@@ -167,14 +172,31 @@ def _interpreter(spec: str | None, project_root: Path) -> Path:
     return _conda_interpreter(spec)
 
 
+def _facts(python: Path) -> dict[str, Any]:
+    command = [str(python), "-c", _INSPECT, _DRIVER, json.dumps(_CAPABILITY), *_MODULES]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=_LOOK_SECONDS, check=False, env=clean_environment()
+        )
+        facts = json.loads(done.stdout.strip().rpartition("\n")[2]) if done.returncode == 0 else None
+    except subprocess.TimeoutExpired:
+        raise InputError(f"{python}: no answer within {_LOOK_SECONDS:.0f} s; see --caption_env") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{python}: does not work as a Python interpreter ({error}); see --caption_env") from None
+    if facts is None:
+        said = done.stderr.strip().splitlines()
+        raise InputError(f"{python}: ended with exit code {done.returncode} ({said[-1] if said else 'nothing said'})")
+    return facts
+
+
 def _python_in(folder: Path) -> Path | None:
     python = folder / "bin" / "python"
     return python if python.is_file() else None
 
 
 def _conda_interpreter(name: str) -> Path:
-    conda = shutil.which("conda")
-    if conda is None:
+    conda = shutil.which("conda") or shutil.which(os.environ.get("CONDA_EXE", "")) or shutil.which("mamba")
+    if conda is None:  # CONDA_EXE is set where conda is a function of the shell
         raise _not_found(name, "there is no folder of that name here, and conda is not on PATH")
     folders = [Path(folder) for folder in _conda_folders(conda)]
     named = [folder for folder in folders if folder.name == name and folder.parent.name == "envs"]

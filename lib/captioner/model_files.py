@@ -1,21 +1,25 @@
-"""Where a vision-language model lies, and whether its folder is whole. Nothing is read but small files and headers."""
+"""Where a vision-language model lies, and whether its folder is whole. Only small files and headers are read."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lib.captioner.backend import DEFAULT_MODEL
 from lib.errors import InputError
 
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
+_CACHED = re.compile(r"models--.+?--(?P<name>.+)/snapshots/[^/]+")  # the hub's layout of its cache
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
 _PICTURE_CONFIGS = ("preprocessor_config.json", "processor_config.json")
-_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+_WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # in the order in which transformers looks for them
 _GIT_LFS = b"version https://git-lfs"
+_LONGEST_HEADER = 100_000_000  # bytes; safetensors' own limit
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,8 @@ class ModelFiles:
     folder: Path
     name: str  # as prompt files say it: the folder's, or the last part of its name on the hub
     model_type: str  # transformers' name of the family
+    weight_bytes: int  # of all files that are loaded
+    number_bytes: int = 2  # of one number in them, if they are not quantised
     quantisation: str = ""  # "awq", "gptq" …; "" if its weights are plain
 
 
@@ -38,15 +44,16 @@ def find_model(spec: str) -> ModelFiles:
         InputError: there is none, or everything that its folder lacks.
     """
     folder = _folder(spec)
-    problems = [*_missing(folder), *_broken_json(folder), *_weight_problems(folder)]
-    config = _read_json(folder / "config.json") or {}
-    if (folder / "config.json").is_file() and not isinstance(config.get("model_type"), str):
-        problems.append("config.json names no model_type")
+    try:
+        weights = _weight_files(folder)
+        problems = [*_missing(folder), *_json_problems(folder), *_weight_problems(folder, weights)]
+    except PermissionError as error:
+        raise InputError(f"{error.filename}: cannot be read ({error.strerror}); change its permissions") from None
+    config = _read_object(folder / "config.json") or {}
     if problems:
-        lines = "\n  - ".join([f"{folder}: not a whole vision-language model; fetch it again:", *problems])
-        raise InputError(lines)
-    method = config.get("quantization_config", {}).get("quant_method", "")
-    return ModelFiles(folder, spec.rstrip("/").rpartition("/")[2], config["model_type"], str(method))
+        raise InputError("\n  - ".join([f"{folder}: not a whole vision-language model; fetch it again:", *problems]))
+    size = sum(path.stat().st_size for path in weights)
+    return ModelFiles(folder, _name(folder), config["model_type"], size, _number_bytes(config), _quantisation(config))
 
 
 def small_files(folder: Path) -> list[Path]:
@@ -58,31 +65,50 @@ def small_files(folder: Path) -> list[Path]:
 def _folder(spec: str) -> Path:
     folder = Path(spec).expanduser()
     if folder.is_dir():
-        return folder.absolute()
+        return Path(os.path.abspath(folder))  # noqa: PTH100 - "." and ".." go, and a link keeps its own name
     is_hub_id = _HUB_ID.fullmatch(spec) is not None
     if is_hub_id and (cached := _cached(spec)):
         return cached
-    name = spec if is_hub_id else "Qwen/Qwen2.5-VL-7B-Instruct"
+    name = spec if is_hub_id else DEFAULT_MODEL
     looked = f"{folder.absolute()} and the hub's cache {_hub_cache()}" if is_hub_id else str(folder.absolute())
+    kind = "a file, not a folder" if folder.is_file() else "no vision-language model there"
     raise InputError(
-        f"{spec}: no vision-language model there (looked in {looked}). Nothing is downloaded by itself: run "
+        f"{spec}: {kind} (looked in {looked}). Nothing is downloaded by itself: run "
         f"`hf download {name} --local-dir {name.rpartition('/')[2]}` and give that folder as --caption_model_path"
     )
 
 
 def _hub_cache() -> Path:
-    home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "huggingface"
-    return Path(os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE") or Path(home) / "hub")
+    home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "huggingface")
+    cache = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE") or Path(home, "hub")
+    return Path(cache).expanduser()
 
 
 def _cached(name: str) -> Path | None:
     repository = _hub_cache() / f"models--{name.replace('/', '--')}"
     try:
         revision = (repository / "refs" / "main").read_text(encoding="utf-8").strip()
-    except OSError:
+    except (OSError, ValueError):
         return None
     snapshot = repository / "snapshots" / revision
     return snapshot if snapshot.is_dir() else None
+
+
+def _name(folder: Path) -> str:
+    cached = _CACHED.fullmatch("/".join(folder.parts[-3:]))
+    return cached["name"] if cached else folder.name
+
+
+def _number_bytes(config: dict[str, Any]) -> int:
+    parts = (config, config.get("text_config"))
+    types = [part.get("dtype") or part.get("torch_dtype") for part in parts if isinstance(part, dict)]
+    return 4 if next(filter(None, types), "") == "float32" else 2
+
+
+def _quantisation(config: dict[str, Any]) -> str:
+    """How the weights are quantised, if they are."""
+    settings = config.get("quantization_config")
+    return str(settings.get("quant_method") or "in an unknown way") if isinstance(settings, dict) else ""
 
 
 def _missing(folder: Path) -> list[str]:
@@ -90,53 +116,72 @@ def _missing(folder: Path) -> list[str]:
     return [f"no {' or '.join(names)}" for names in wanted if not any((folder / name).is_file() for name in names)]
 
 
-def _broken_json(folder: Path) -> list[str]:
-    return [f"{path.name} is not JSON" for path in sorted(folder.glob("*.json")) if _read_json(path) is None]
+def _json_problems(folder: Path) -> list[str]:
+    found = {path.name: _read_object(path) for path in sorted(folder.glob("*.json")) if path.is_file()}
+    problems = [f"{name} is empty, unreadable or no JSON object" for name, content in found.items() if content is None]
+    if (config := found.get("config.json")) is not None and not isinstance(config.get("model_type"), str):
+        problems.append("config.json names no model_type")
+    return problems
 
 
-def _read_json(path: Path) -> dict[str, Any] | None:
-    """The object in the file; {} if there is no file, None if it holds something else."""
+def _read_object(path: Path) -> dict[str, Any] | None:
+    """The JSON object in the file; None if there is no such thing."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError:
-        return {}
-    except ValueError:
+    except (OSError, ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
 
 
-def _weight_problems(folder: Path) -> list[str]:
+def _weight_files(folder: Path) -> list[Path]:
+    """The files that are loaded, whether they are there or not; none if nothing says which."""
     for name in _WEIGHTS:
-        index = folder / f"{name}.index.json"
-        if index.is_file():
-            shards = (_read_json(index) or {}).get("weight_map", {})
-            return [problem for shard in sorted(set(shards.values())) for problem in _file_problems(folder / shard)]
         if (folder / name).is_file():
-            return _file_problems(folder / name)
-    return [f"no weights: {' or '.join(_WEIGHTS)}, whole or in parts with an index"]
+            return [folder / name]
+        if (folder / f"{name}.index.json").is_file():
+            parts = (_read_object(folder / f"{name}.index.json") or {}).get("weight_map")
+            names = set(parts.values()) if isinstance(parts, dict) else set()
+            return [folder / part for part in sorted(map(str, names))]
+    return []
 
 
-def _file_problems(path: Path) -> list[str]:
-    """What is wrong with a weight file as far as its first bytes and its size tell."""
-    if not path.is_file():
-        return [f"{path.name} is missing"]
-    with path.open("rb") as file:
-        head = file.read(len(_GIT_LFS))
-    if head.startswith(_GIT_LFS):
-        return [f"{path.name} is a Git LFS pointer, not the file itself"]
-    return _header_problems(path) if path.suffix == ".safetensors" else [] if head else [f"{path.name} is empty"]
+def _weight_problems(folder: Path, weights: Iterable[Path]) -> list[str]:
+    problems = [_weight_problem(path) for path in weights]
+    if not problems:
+        listed = [f"{name}.index.json" for name in _WEIGHTS if (folder / f"{name}.index.json").is_file()]
+        return [f"{listed[0]} names no parts" if listed else f"no {' or '.join(_WEIGHTS)}, whole or in parts"]
+    return [problem for problem in problems if problem]
 
 
-def _header_problems(path: Path) -> list[str]:
-    size = path.stat().st_size
+def _weight_problem(path: Path) -> str:
+    """What is wrong with a weight file as far as its first bytes and its size tell; "" if nothing."""
     try:
+        size = path.stat().st_size
         with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(length)) if 0 < length < size else None
-        ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"] if header else []
-    except (OSError, ValueError, KeyError, TypeError, MemoryError) as error:
-        return [f"{path.name} has no safetensors header ({type(error).__name__})"]
-    if not ends:
-        return [f"{path.name} has no safetensors header"]
-    expected = 8 + length + max(ends)
-    return [] if size == expected else [f"{path.name} has {size} bytes, expected {expected}"]
+            head = file.read(len(_GIT_LFS))
+            if head == _GIT_LFS:
+                return f"{path.name} is a Git LFS pointer, not the file itself"
+            if path.suffix != ".safetensors":
+                return "" if head else f"{path.name} is empty"
+            file.seek(0)
+            expected = _expected_size(file.read(8), file.read(_header_length(head, size)))
+    except FileNotFoundError:
+        return f"{path.name} is missing"
+    except OSError as error:
+        return f"{path.name} cannot be read ({error.strerror})"
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+        return f"{path.name} has no safetensors header; it is damaged or something else"
+    return "" if size == expected else f"{path.name} has {size} bytes, expected {expected}"
+
+
+def _header_length(head: bytes, size: int) -> int:
+    length = int.from_bytes(head[:8], "little")
+    if not 0 < length <= min(size, _LONGEST_HEADER):
+        raise ValueError(length)
+    return length
+
+
+def _expected_size(length: bytes, header: bytes) -> int:
+    tensors = json.loads(header)
+    ends = [int(entry["data_offsets"][1]) for name, entry in tensors.items() if name != "__metadata__"]
+    return len(length) + len(header) + max(ends)
