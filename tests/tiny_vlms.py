@@ -1,300 +1,112 @@
 """Tiny vision-language models in the published layout: what a model's folder holds, in about a megabyte.
 
-`says` gives a model that answers with exactly this sentence, whatever it is asked: nothing in it mixes tokens, and its
-last layer leads from each word to the next. Without it the weights are random, and another picture gives another text.
+`says` gives a model that answers with exactly this sentence, whatever it is shown: its last layer leads from each piece
+of the sentence to the next. `answers` gives it others where a conversation holds a phrase: one head of its attention
+listens for those phrases. Without `says`, random weights see the picture and choose the words of a description.
 """
 
-import json
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
 
 import torch
 from hashed_weights import normal
 from safetensors.torch import load_file, save_file
-from tokenizers.pre_tokenizers import ByteLevel
+from tiny_vlm_layouts import HEAD_WIDTH, LAYOUTS, WIDTH, Family, write_layout
+from tiny_vlm_tokenizer import as_bytes
+from torch.nn.functional import normalize
 from transformers import AutoConfig, AutoModelForImageTextToText
 
-Family = Literal["qwen2_5_vl", "internvl"]
-WIDTH, LAYERS, HEADS = 64, 2, 4
-SPECIALS = (
-    "<|endoftext|>",
-    "<|im_start|>",
-    "<|im_end|>",
-    "<|vision_start|>",
-    "<|vision_end|>",
-    "<|image_pad|>",
-    "<|video_pad|>",
-    "<img>",
-    "</img>",
-    "<IMG_CONTEXT>",
-    "<video>",
-)
-END, PADDING = "<|im_end|>", "<|endoftext|>"
-LAST_OF_PROMPT = "\n"  # behind "assistant"
-# What a model with random weights answers in.
+Tensors = dict[str, torch.Tensor]
+# Places in what a token is inside the model. The first tell what was heard or seen, the others which token it is.
+CONSTANT = 0  # 1 in all text, 0 in pictures
+SENSED = slice(1, HEAD_WIDTH)
+TOKEN = slice(HEAD_WIDTH, None)
+STEADY = HEAD_WIDTH // 2 - 1  # the place in a head that rotary positions turn least
+NEXT, HEARD, SEEN = 10.0, 2.5, 5.0  # how much a piece leads to the next one, and what was sensed to one of several
+UNHEARD = 0.9  # of NEXT, in sentences whose phrase must have been heard
+_SIGHT = ("merger", "projector", "connector")  # between the eye and the language model
+# What a model with random weights answers: one of each.
 SCENERY = (
-    "grass",
-    "trees",
-    "wall",
-    "sky",
-    "stone",
-    "sand",
-    "water",
-    "snow",
-    "road",
-    "path",
-    "field",
-    "garden",
-    "street",
-    "brick",
-    "wood",
-    "metal",
-    "light",
-    "shade",
-    "soft",
-    "warm",
-    "cold",
-    "bright",
-    "dim",
-    "wet",
-    "dry",
-    "green",
-    "blue",
-    "brown",
-    "white",
-    "dark",
-    "wide",
-    "narrow",
-    "rough",
-    "smooth",
-    "floor",
-    "roof",
-    "window",
-    "door",
-    "hill",
-    "rock",
-    "leaves",
-    "fence",
-)
-
-_TEXT = {
-    "hidden_size": WIDTH,
-    "intermediate_size": WIDTH,
-    "num_hidden_layers": LAYERS,
-    "num_attention_heads": HEADS,
-    "num_key_value_heads": HEADS // 2,
-    "hidden_act": "silu",
-    "max_position_embeddings": 8192,
-    "rms_norm_eps": 1e-06,
-    "rope_theta": 1000000.0,
-    "use_cache": True,
-    "tie_word_embeddings": False,
-}
-_QWEN_VISION = {
-    "depth": 2,
-    "hidden_size": 32,
-    "hidden_act": "silu",
-    "intermediate_size": 32,
-    "num_heads": 2,
-    "in_chans": 3,
-    "out_hidden_size": WIDTH,
-    "patch_size": 14,
-    "spatial_merge_size": 2,
-    "spatial_patch_size": 14,
-    "temporal_patch_size": 2,
-    "window_size": 112,
-    "fullatt_block_indexes": [1],
-    "tokens_per_second": 2,
-}
-_INTERN_VISION = {
-    "model_type": "internvl_vision",
-    "hidden_size": 32,
-    "intermediate_size": 32,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "image_size": [56, 56],
-    "patch_size": [14, 14],
-    "attention_bias": True,
-    "use_qk_norm": False,
-    "layer_norm_eps": 1e-06,
-}
-_QWEN_PICTURES = {
-    "min_pixels": 3136,
-    "max_pixels": 12845056,
-    "patch_size": 14,
-    "temporal_patch_size": 2,
-    "merge_size": 2,
-    "image_mean": [0.48145466, 0.4578275, 0.40821073],
-    "image_std": [0.26862954, 0.26130258, 0.27577711],
-    "image_processor_type": "Qwen2VLImageProcessor",
-    "processor_class": "Qwen2_5_VLProcessor",
-}
-_INTERN_PICTURES = {
-    "crop_to_patches": False,
-    "do_convert_rgb": True,
-    "do_normalize": True,
-    "do_rescale": True,
-    "do_resize": True,
-    "image_mean": [0.485, 0.456, 0.406],
-    "image_std": [0.229, 0.224, 0.225],
-    "max_patches": 4,
-    "min_patches": 1,
-    "resample": 3,
-    "rescale_factor": 0.00392156862745098,
-    "size": {"height": 56, "width": 56},
-    "image_processor_type": "GotOcr2ImageProcessor",
-    "processor_class": "InternVLProcessor",
-}
-_GENERATION = {"do_sample": True, "temperature": 0.1, "top_k": 1, "top_p": 0.001, "repetition_penalty": 1.05}
-_TEMPLATE = (
-    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
-    "{% if message['content'] is string %}{{ message['content'] }}"
-    "{% else %}{% for part in message['content'] %}{% if part['type'] == 'image' %}PICTURE"
-    "{% elif part['type'] == 'text' %}{{ part['text'] }}{% endif %}{% endfor %}{% endif %}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    ("A sunlit", "A shaded", "A quiet", "An open", "A narrow", "A wide", "A misty", "An old"),
+    (" park", " street", " garden", " hallway", " courtyard", " beach", " valley", " harbor"),
+    (" with wet", " with dry", " with smooth", " with rough", " with dark", " with pale", " with brown", " with red"),
+    (" grass", " gravel", " stone", " sand", " asphalt", " planks", " soil", " tiles"),
+    (" beside trees", " beside walls", " beside hedges", " beside fences", " beside rocks", " beside water"),
+    (", distant hills", ", tall houses", ", low bushes", ", bare branches", ", thick ivy", ", bright windows"),
+    (" and warm light", " and cool light", " and soft shadows", " and a clear sky", " and a cloudy sky", " and haze"),
 )
 
 
-def write_tiny_vlm(folder: Path, family: Family = "qwen2_5_vl", *, says: str | None = None, seed: int = 0) -> Path:
+def write_tiny_vlm(
+    folder: Path,
+    family: Family = "qwen2_5_vl",
+    *,
+    says: str | None = None,
+    answers: Mapping[str, str] | None = None,
+    seed: int = 0,
+) -> Path:
     """Write the model's folder; the same bytes each time. Returns `folder`.
 
     Args:
-        says: what it always answers, in words of which none comes twice; None: random weights.
+        says: what it always answers; None: random weights, for which another picture gives another text.
+        answers: what it answers instead, by a phrase in the conversation (system prompt included), such as "Name the
+            main object"; no conversation may hold two of the phrases.
         seed: of all weights; models of different seeds that say the same differ in their bytes.
+
+    Raises:
+        ValueError: answers that it cannot tell apart, or too many, or without `says`.
     """
+    if answers and says is None:
+        raise ValueError("a model with `answers` also needs what it `says` where none of their phrases comes")
+    answers = answers or {}
+    start_text = LAYOUTS[family].last_of_prompt
+    sentences = _cut([says, *answers.values()], start_text) if says is not None else SCENERY
     folder.mkdir(parents=True)
-    words = _pieces(says) if says else [f" {word}" for word in SCENERY]
-    vocabulary = _write_tokenizer(folder, family, words)
-    _write_json(folder / "config.json", _CONFIGS[family](vocabulary))
-    ends = {"bos_token_id": vocabulary[PADDING], "pad_token_id": vocabulary[PADDING]}
-    _write_json(folder / "generation_config.json", {**_GENERATION, **ends, "eos_token_id": [vocabulary[END]]})
-    _write_weights(folder, [vocabulary[_as_bytes(word)] for word in words], vocabulary, bool(says), seed)
+    tokens = write_layout(folder, family, (piece for pieces in sentences for piece in pieces), answers)
+    tensors = {name: _filled(name, tuple(tensor.shape), seed) for name, tensor in _published(folder).items()}
+    start, end = tokens[as_bytes(start_text)], tokens[LAYOUTS[family].end]
+    numbers = [[tokens[as_bytes(piece)] for piece in pieces] for pieces in sentences]
+    _prepare(tensors)
+    if says is None:
+        _describe(tensors, start, numbers, end, seed)
+    else:
+        _listen(tensors, [tokens[phrase] for phrase in answers])
+        _speak(tensors, start, numbers, end)
+    contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    save_file(contiguous, folder / "model.safetensors", {"format": "pt"})
     return folder
 
 
-def _pieces(says: str) -> list[str]:
-    """The sentence cut before its spaces, so that each word has one number; none may come twice."""
-    pieces = re.findall(r" ?[^ ]+", says)
-    if len(set(pieces)) < len(pieces):
-        raise ValueError(f"{says!r}: a word comes twice; a model without memory cannot know which word follows it")
+def _cut(sentences: Sequence[str], start: str) -> list[list[str]]:
+    """Each sentence in pieces of a word or more, so that no piece comes twice: each then knows what follows it."""
+    known = {start}
+    return [_pieces(sentence, known) for sentence in sentences]
+
+
+def _pieces(sentence: str, known: set[str]) -> list[str]:
+    pieces, piece = [], ""
+    for word in re.findall(r" *[^ ]+| +$", sentence):
+        piece += word
+        if piece not in known:
+            known.add(piece)
+            pieces.append(piece)
+            piece = ""
+    while piece:  # the rest of the sentence was said before: it belongs to what stands before it
+        if not pieces:
+            raise ValueError(
+                f"{sentence!r} begins another sentence or comes twice; a tiny model cannot tell them apart"
+            )
+        piece = pieces.pop() + piece
+        if piece not in known:
+            known.add(piece)
+            pieces.append(piece)
+            piece = ""
     return pieces
 
 
-def _write_tokenizer(folder: Path, family: Family, words: Iterable[str]) -> dict[str, int]:
-    """Byte-level BPE whose only longer tokens are the words; returns the vocabulary."""
-    letters = sorted(ByteLevel.alphabet())
-    tokens, merges = dict.fromkeys(letters), []
-    for word in map(_as_bytes, words):
-        for end in range(2, len(word) + 1):
-            if word[:end] not in tokens:
-                tokens[word[:end]] = None
-                merges.append([word[: end - 1], word[end - 1]])
-    vocabulary = {token: number for number, token in enumerate(tokens)}
-    numbers = {token: len(vocabulary) + place for place, token in enumerate(SPECIALS)}
-    added = [
-        {"id": number, "content": token, "special": True, "normalized": False}
-        | dict.fromkeys(("single_word", "lstrip", "rstrip"), False)
-        for token, number in numbers.items()
-    ]
-    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": True}
-    model = {"type": "BPE", "vocab": vocabulary, "merges": merges, "byte_fallback": False}
-    parts = {"added_tokens": added, "normalizer": None, "pre_tokenizer": byte_level, "decoder": byte_level}
-    _write_json(folder / "tokenizer.json", {"version": "1.0", **parts, "post_processor": None, "model": model})
-    _write_json(folder / "tokenizer_config.json", _tokenizer_config(family, numbers))
-    _write_json(folder / "preprocessor_config.json", _QWEN_PICTURES if family == "qwen2_5_vl" else _INTERN_PICTURES)
-    if family == "internvl":
-        processor = {"image_seq_length": 4, "processor_class": "InternVLProcessor"}
-        _write_json(folder / "processor_config.json", processor)
-    return {**vocabulary, **numbers}
-
-
-def _tokenizer_config(family: Family, numbers: Mapping[str, int]) -> dict[str, Any]:
-    intern = {
-        "start_image_token": "<img>",
-        "end_image_token": "</img>",
-        "context_image_token": "<IMG_CONTEXT>",
-        "video_token": "<video>",
-    }
-    picture = {"qwen2_5_vl": "<|vision_start|><|image_pad|><|vision_end|>", "internvl": "<IMG_CONTEXT>\n"}[family]
-    return {
-        "tokenizer_class": "Qwen2Tokenizer",
-        "chat_template": _TEMPLATE.replace("PICTURE", picture),
-        "added_tokens_decoder": {str(number): {"content": token, "special": True} for token, number in numbers.items()},
-        "bos_token": None,
-        "eos_token": END,
-        "pad_token": PADDING,
-        "unk_token": None,
-        "model_max_length": 8192,
-        "add_prefix_space": False,
-        "processor_class": {"qwen2_5_vl": "Qwen2_5_VLProcessor", "internvl": "InternVLProcessor"}[family],
-        **({"extra_special_tokens": intern} if family == "internvl" else {}),
-    }
-
-
-def _qwen_config(vocabulary: Mapping[str, int]) -> dict[str, Any]:
-    """Flat, as published."""
-    return {
-        "architectures": ["Qwen2_5_VLForConditionalGeneration"],
-        "model_type": "qwen2_5_vl",
-        **_TEXT,
-        "vocab_size": len(vocabulary),
-        "rope_scaling": {"type": "mrope", "mrope_section": [2, 3, 3]},
-        "vision_config": _QWEN_VISION,
-        "image_token_id": vocabulary["<|image_pad|>"],
-        "video_token_id": vocabulary["<|video_pad|>"],
-        "vision_start_token_id": vocabulary["<|vision_start|>"],
-        "vision_end_token_id": vocabulary["<|vision_end|>"],
-        "bos_token_id": vocabulary[PADDING],
-        "eos_token_id": vocabulary[END],
-        "torch_dtype": "bfloat16",
-    }
-
-
-def _intern_config(vocabulary: Mapping[str, int]) -> dict[str, Any]:
-    return {
-        "architectures": ["InternVLForConditionalGeneration"],
-        "model_type": "internvl",
-        "text_config": {"model_type": "qwen2", **_TEXT, "vocab_size": len(vocabulary)},
-        "vision_config": _INTERN_VISION,
-        "image_token_id": vocabulary["<IMG_CONTEXT>"],
-        "image_seq_length": 4,
-        "downsample_ratio": 0.5,
-        "projector_hidden_act": "gelu",
-        "vision_feature_layer": -1,
-        "vision_feature_select_strategy": "default",
-        "tie_word_embeddings": False,
-        "torch_dtype": "bfloat16",
-    }
-
-
-_CONFIGS: dict[Family, Callable[[Mapping[str, int]], dict[str, Any]]] = {
-    "qwen2_5_vl": _qwen_config,
-    "internvl": _intern_config,
-}
-
-
-def _write_weights(folder: Path, words: list[int], vocabulary: Mapping[str, int], speaks: bool, seed: int) -> None:
-    tensors = {name: _filled(name, tuple(tensor.shape), seed) for name, tensor in _published(folder).items()}
-    head = next(name for name in tensors if name.endswith("lm_head.weight"))
-    embedding = next(name for name in tensors if name.endswith("embed_tokens.weight"))
-    if speaks:
-        for name in tensors:
-            if name.endswith(("self_attn.o_proj.weight", "mlp.down_proj.weight")):
-                tensors[name].zero_()
-        path = [vocabulary[_as_bytes(LAST_OF_PROMPT)], *words, vocabulary[END]]
-        tensors[head].zero_()
-        tensors[head][path[1:]] = torch.nn.functional.normalize(tensors[embedding][path[:-1]], dim=1) * 10
-    else:
-        silent = torch.ones(len(vocabulary), dtype=torch.bool)
-        silent[words] = False
-        tensors[head][silent] = 0
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / "model.safetensors")
-
-
-def _published(folder: Path) -> dict[str, torch.Tensor]:
+def _published(folder: Path) -> Tensors:
     """Names and shapes of the checkpoint's tensors, as transformers itself would publish them."""
     model = AutoModelForImageTextToText.from_config(AutoConfig.from_pretrained(folder))
     with tempfile.TemporaryDirectory() as place:
@@ -308,22 +120,83 @@ def _filled(name: str, shape: tuple[int, ...], seed: int) -> torch.Tensor:
     values = torch.from_numpy(normal(name, shape, seed)).float()
     if "embed_tokens" in name:
         return values
-    return values * _loudness(name) / max(1, values[0].numel()) ** 0.5
+    return values / max(1, values[0].numel()) ** 0.5
 
 
-def _loudness(name: str) -> float:
-    """Pictures, and what attention makes of them, decide what a random model answers."""
-    if name.startswith(("visual.merger", "multi_modal_projector")):
-        return 6.0
-    if name.startswith(("visual", "vision_tower")):
-        return 1.0
-    return 1.5 if "o_proj" in name else 2.0 if "q_proj" in name or "k_proj" in name else 1.0
+def _language(tensors: Tensors) -> Tensors:
+    """The language model's tensors by the ends of their names, which families share: "layers.0.mlp.up_proj.weight"."""
+    sight = ("visual", "vision", *_SIGHT)
+    return {
+        name.rpartition("model.")[2]: tensor
+        for name, tensor in tensors.items()
+        if not any(part in name for part in sight)
+    }
 
 
-def _as_bytes(word: str) -> str:
-    """The word in the letters of byte-level BPE: a space is "Ġ"."""
-    return "".join(piece for piece, _ in ByteLevel(add_prefix_space=False, use_regex=False).pre_tokenize_str(word))
+def _prepare(tensors: Tensors) -> None:
+    """Nothing leads anywhere yet; of what mixes tokens, one head passes on as it is what they sense."""
+    language = _language(tensors)
+    for name, tensor in language.items():
+        if name.endswith(("o_proj.weight", "down_proj.weight", "lm_head.weight")) or ".0.self_attn." in name:
+            tensor.fill_(1 if "norm" in name else 0)
+    language["embed_tokens.weight"][:, SENSED] = 0
+    language["embed_tokens.weight"][:, CONSTANT] = 1
+    language["layers.0.self_attn.q_proj.weight"][STEADY, CONSTANT] = 4.0
+    if "layers.0.self_attn.q_norm.weight" in language:
+        language["layers.0.self_attn.q_norm.weight"].fill_(8.0)
+    places = list(range(SENSED.start, SENSED.stop))
+    language["layers.0.self_attn.v_proj.weight"][places, places] = 1
+    language["layers.0.self_attn.o_proj.weight"][places, places] = 1
 
 
-def _write_json(path: Path, content: Any) -> None:
-    path.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
+def _listen(tensors: Tensors, phrases: Sequence[int]) -> None:
+    """Wherever a phrase stood, all later tokens know which it was; pictures are not seen at all."""
+    if len(phrases) > SENSED.stop - SENSED.start:
+        raise ValueError(f"found {len(phrases)} answers; expected at most {SENSED.stop - SENSED.start}")
+    language = _language(tensors)
+    embedding = language["embed_tokens.weight"]
+    for place, phrase in enumerate(phrases, SENSED.start):
+        embedding[phrase, TOKEN] = 0
+        embedding[phrase, place] = 8.0
+    language["layers.0.self_attn.k_proj.weight"][STEADY, SENSED] = 4.0
+    for name, tensor in tensors.items():
+        if any(part in name for part in _SIGHT) and "norm" not in name:
+            tensor.zero_()
+
+
+def _speak(tensors: Tensors, start: int, sentences: Sequence[Sequence[int]], end: int) -> None:
+    """Each piece leads to the next, and the start to the sentence that what was heard chooses, else to the first."""
+    language = _language(tensors)
+    embedding, head = language["embed_tokens.weight"], language["lm_head.weight"]
+    lasts = [pieces[-1] for pieces in sentences if pieces]
+    if lasts:  # the same follows on all of them, and it is not what follows on the start
+        first, last = normalize(embedding[start, TOKEN], dim=0), embedding[lasts[0], TOKEN]
+        embedding[lasts, TOKEN] = last - first * (first @ last)
+    leads_on = normalize(embedding[:, TOKEN], dim=1) * NEXT
+    head[end, TOKEN] = leads_on[lasts[0]] if lasts else 0
+    for which, pieces in enumerate(sentences):
+        strength = UNHEARD if which else 1
+        for piece, following in zip([start, *pieces], pieces or [end], strict=False):
+            head[following, TOKEN] += leads_on[piece] * strength
+            if which:
+                head[following, SENSED.start + which - 1] = HEARD
+
+
+def _describe(tensors: Tensors, start: int, slots: Sequence[Iterable[int]], end: int, seed: int) -> None:
+    """Any word of a slot leads to all words of the next; among those the mean of all that is seen chooses."""
+    for name, tensor in tensors.items():
+        if any(part in name for part in ("visual", "vision", *_SIGHT)) and name.endswith("bias"):
+            tensor.zero_()  # else pictures would hardly matter beside it
+        if any(part in name for part in _SIGHT) and tensor.ndim == 2 and len(tensor) == WIDTH:
+            tensor[CONSTANT] = 0
+    language = _language(tensors)
+    language["layers.0.self_attn.k_proj.weight"][STEADY, CONSTANT] = -16.0  # not at text
+    embedding, head = language["embed_tokens.weight"], language["lm_head.weight"]
+    taste = torch.from_numpy(normal("taste", (len(head), SENSED.stop - SENSED.start), seed)).float()
+    before = embedding[start, TOKEN].clone()
+    for slot in map(list, slots):
+        head[slot, TOKEN] = normalize(before, dim=0) * NEXT
+        head[slot, SENSED] = normalize(taste[slot], dim=1) * SEEN
+        before = embedding[slot[0], TOKEN].clone()
+        embedding[slot, TOKEN] = before
+    head[end, TOKEN] = normalize(before, dim=0) * NEXT
