@@ -32,6 +32,7 @@ class ModelFiles:
     weight_bytes: int  # of all files that are loaded
     number_bytes: int = 2  # of one number in them, if they are not quantised
     quantisation: str = ""  # "awq", "gptq" …; "" if its weights are plain
+    own_code: bool = False  # whether it brings code along, which is never run
 
 
 def find_model(spec: str) -> ModelFiles:
@@ -53,7 +54,15 @@ def find_model(spec: str) -> ModelFiles:
     if problems:
         raise InputError("\n  - ".join([f"{folder}: not a whole vision-language model; fetch it again:", *problems]))
     size = sum(path.stat().st_size for path in weights)
-    return ModelFiles(folder, _name(folder), config["model_type"], size, _number_bytes(config), _quantisation(config))
+    return ModelFiles(
+        folder,
+        _name(folder),
+        config["model_type"],
+        size,
+        _number_bytes(config),
+        _quantisation(config),
+        own_code=bool(config.get("auto_map")),
+    )
 
 
 def small_files(folder: Path) -> list[Path]:

@@ -25,6 +25,30 @@ class LoadedModel:
     attention: str
 
 
+@dataclass(frozen=True)
+class LoadingPlan:
+    """How a model is going to be loaded."""
+
+    device: str  # "cuda" or "cpu"
+    numbers: str  # torch's name of their type, or "auto": as the weights are
+    attention: str
+
+
+def plan_loading(folder: Path, device: str, dtype: str, attention: str) -> LoadingPlan:
+    """How `load_model` will load the model; its weights are not read.
+
+    Raises:
+        InputError: the choices do not go with each other, with the model or with this machine.
+    """
+    device, config = choose_device(device), load_config(folder)
+    numbers = _numbers(folder, config, device, dtype)
+    attention = choose_attention(attention)
+    if attention == "flash_attention_2" and (device == "cpu" or numbers == "float32"):
+        found = f"the device {device} and the dtype {numbers}"
+        raise InputError(f"flash_attention_2 runs on a GPU in bfloat16 or float16; found {found}: choose sdpa")
+    return LoadingPlan(device, numbers, attention)
+
+
 def load_model(folder: Path, device: str, dtype: str, attention: str) -> LoadedModel:
     """The model with its weights. Nothing is fetched, and no code of the folder is run.
 
@@ -37,17 +61,12 @@ def load_model(folder: Path, device: str, dtype: str, attention: str) -> LoadedM
     Raises:
         InputError: no such device, memory, package, or weights that are damaged or not those of the configuration.
     """
-    device, config = choose_device(device), load_config(folder)
-    numbers = _numbers(folder, config, device, dtype)
-    attention = choose_attention(attention)
-    if attention == "flash_attention_2" and (device == "cpu" or numbers == "float32"):
-        found = f"the device {device} and the dtype {numbers}"
-        raise InputError(f"flash_attention_2 runs on a GPU in bfloat16 or float16; found {found}: choose sdpa")
-    model, report = _from_pretrained(folder, device, numbers, attention)
+    plan = plan_loading(folder, device, dtype, attention)
+    model, report = _from_pretrained(folder, plan)
     if missing := sorted(report["missing_keys"]):
         listed = ", ".join(missing[:_LISTED]) + (" …" if len(missing) > _LISTED else "")
         raise InputError(f"{folder}: the weights lack {len(missing)} tensors ({listed}); fetch the model again")
-    return LoadedModel(model.eval(), device, attention)
+    return LoadedModel(model.eval(), plan.device, plan.attention)
 
 
 def choose_device(wanted: str) -> str:
@@ -103,21 +122,22 @@ def _numbers(folder: Path, config: Any, device: str, wanted: str) -> str:
     return "auto" if wanted == "auto" else chosen
 
 
-def _from_pretrained(folder: Path, device: str, numbers: str, attention: str) -> tuple[Any, dict[str, Any]]:
+def _from_pretrained(folder: Path, plan: LoadingPlan) -> tuple[Any, dict[str, Any]]:
     import torch
 
     transformers = import_transformers()
-    straight = device == "cuda" and transformers.utils.is_accelerate_available()  # without a copy in host memory
-    options = {"attn_implementation": attention, **({"device_map": {"": device}} if straight else {})}
-    options["dtype" if transformers_version() >= (4, 56) else "torch_dtype"] = getattr(torch, numbers, numbers)
+    straight = plan.device == "cuda" and transformers.utils.is_accelerate_available()  # without a copy in host memory
+    options = {"attn_implementation": plan.attention, **({"device_map": {"": plan.device}} if straight else {})}
+    number_type = getattr(torch, plan.numbers, plan.numbers)
+    options["dtype" if transformers_version() >= (4, 56) else "torch_dtype"] = number_type
     load = transformers.AutoModelForImageTextToText.from_pretrained
     try:
         model, report = load(folder, output_loading_info=True, **options, **LOCAL)
-        return (model if straight else model.to(device)), report
+        return (model if straight else model.to(plan.device)), report
     except ImportError as error:
         raise InputError(f"{folder}: a package that the model needs is missing: {first_line(error)}") from None
     except Exception as error:
         if ran_out_of_memory(error):
-            raise no_memory(f"loading {folder}", device) from None
+            raise no_memory(f"loading {folder}", plan.device) from None
         problem = f"{type(error).__name__}: {first_line(error)}"
         raise InputError(f"{folder}: the model cannot be loaded ({problem}); fetch it again") from error

@@ -1,7 +1,7 @@
 """Everything that captioning takes but the weights: `python -m lib.captioner.rehearse --options JSON`.
 
-Runs in the caption environment before any work starts. Imports the libraries, loads configuration and processor, and
-puts one question together. Says the outcome as one line of JSON.
+Runs in the caption environment before any work starts. Imports the libraries, loads configuration and processor, puts
+one question together and lets the device compute. Says the outcome as one line of JSON.
 """
 
 from __future__ import annotations
@@ -16,11 +16,18 @@ from typing import Any
 from lib.captioner.backend import DEFAULT_MODEL, CaptionerOptions
 from lib.captioner.model_files import ModelFiles, find_model
 from lib.captioner.precision import choose_attention
+from lib.captioner.prompts import USER_PROMPT
 from lib.errors import InputError
 
-# Way of quantising -> the package that reads such weights, for transformers before version 5 and from there on.
-_READERS = {"awq": ("awq", "gptqmodel"), "gptq": ("gptqmodel", "gptqmodel"), "bitsandbytes": ("bitsandbytes",) * 2}
-_ON_PYPI = {"awq": "autoawq", "flash_attn": "flash-attn"}
+# Way of quantising -> the packages that read such weights, for transformers before version 5 and from there on.
+_READERS = {
+    "awq": (("awq", "accelerate"), ("gptqmodel", "accelerate")),
+    "gptq": (("gptqmodel", "optimum"), ("gptqmodel", "optimum")),
+    "bitsandbytes": (("bitsandbytes", "accelerate"), ("bitsandbytes", "accelerate")),
+    "compressed-tensors": (("compressed_tensors",), ("compressed_tensors",)),
+    "fp8": (("accelerate",), ("accelerate",)),
+}
+_ON_PYPI = {"awq": "autoawq", "flash_attn": "flash-attn", "compressed_tensors": "compressed-tensors"}
 
 
 def rehearse(options: CaptionerOptions) -> dict[str, Any]:
@@ -29,24 +36,19 @@ def rehearse(options: CaptionerOptions) -> dict[str, Any]:
     Raises:
         InputError: what would have failed later.
     """
-    import numpy as np
-    import torch
-    from PIL import Image
+    from lib.captioner.libraries import import_transformers, transformers_version
+    from lib.captioner.model_loading import plan_loading
 
-    from lib.captioner.chat_format import ChatFormat
-    from lib.captioner.libraries import transformers_version
-    from lib.captioner.processors import load_config, load_processor
-
+    transformers = import_transformers()
     files = find_model(options.model_path or DEFAULT_MODEL)
     _check_family(files)
-    load_config(files.folder)
     _check_readers(files, transformers_version()[0])
     if choose_attention(options.attention) == "flash_attention_2":
-        _require("flash_attn", "--caption_attention flash_attention_2")
-    chat = ChatFormat(load_processor(files.folder))
-    blank = Image.fromarray(np.full((96, 128, 3), 128, np.uint8))
-    tokens = chat.inputs(options.system_prompt, "Describe the background scene.", [blank], options.max_pixels)
-    return {"tokens": int(tokens["input_ids"].shape[1]), "torch": str(torch.__version__), "image": chat.image_processor}
+        _require(("flash_attn",), "--caption_attention flash_attention_2")
+    plan = plan_loading(files.folder, options.device, options.dtype, options.attention)
+    _compute(plan.device, plan.numbers)
+    how = {"device": plan.device, "dtype": plan.numbers, "transformers": str(transformers.__version__)}
+    return {**how, **_question(files, options)}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -67,33 +69,69 @@ def main(arguments: list[str] | None = None) -> int:
     return 0 if outcome["ok"] else 1
 
 
+def _question(files: ModelFiles, options: CaptionerOptions) -> dict[str, Any]:
+    """One question about a blank picture, as the model would get it."""
+    import numpy as np
+    from PIL import Image
+
+    from lib.captioner.chat_format import ChatFormat
+    from lib.captioner.processors import load_processor
+
+    chat = ChatFormat(load_processor(files.folder))
+    blank = Image.fromarray(np.full((96, 128, 3), 128, np.uint8))
+    tokens = chat.inputs(options.system_prompt, USER_PROMPT, [blank], options.max_pixels)["input_ids"]
+    return {"tokens": int(tokens.shape[1]), "image_processor": chat.image_processor}
+
+
 def _check_family(files: ModelFiles) -> None:
     import transformers
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
-    from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+    from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING as ANSWERING
 
-    if files.model_type not in CONFIG_MAPPING_NAMES:
+    from lib.captioner.processors import load_config
+
+    found = f"{files.folder}: found a {files.model_type} model"
+    if files.model_type not in CONFIG_MAPPING_NAMES and not files.own_code:
         raise InputError(
-            f"{files.folder}: found a {files.model_type} model, which transformers {transformers.__version__} of this "
-            f"environment does not know; install a newer one: {sys.executable} -m pip install --upgrade transformers"
+            f"{found}, which transformers {transformers.__version__} of this environment does not know; install a "
+            f"newer one: {sys.executable} -m pip install --upgrade transformers"
         )
-    if files.model_type not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
+    config = load_config(files.folder)  # refuses models with code of their own
+    if type(config) not in ANSWERING:
         raise InputError(
-            f"{files.folder}: found a {files.model_type} model, which does not answer questions about pictures; "
-            "expected one such as Qwen2.5-VL-7B-Instruct"
+            f"{found}, which does not answer questions about pictures; expected one such as Qwen2.5-VL-7B-Instruct"
         )
+    ANSWERING[type(config)]  # imports the model's class
 
 
 def _check_readers(files: ModelFiles, transformers_version: int) -> None:
     if files.quantisation in _READERS:
-        module = _READERS[files.quantisation][transformers_version >= 5]
-        _require(module, f"the {files.quantisation} weights of {files.folder}")
+        modules = _READERS[files.quantisation][transformers_version >= 5]
+        _require(modules, f"the {files.quantisation} weights of {files.folder}")
 
 
-def _require(module: str, for_what: str) -> None:
-    if importlib.util.find_spec(module) is None:
-        name = _ON_PYPI.get(module, module)
-        raise InputError(f"{for_what}: needs the package {name}; install it: {sys.executable} -m pip install {name}")
+def _require(modules: tuple[str, ...], for_what: str) -> None:
+    missing = [_ON_PYPI.get(module, module) for module in modules if importlib.util.find_spec(module) is None]
+    if missing:
+        raise InputError(
+            f"{for_what}: missing in this environment: {', '.join(missing)}; install with: {sys.executable} -m pip "
+            f"install {' '.join(missing)}"
+        )
+
+
+def _compute(device: str, numbers: str) -> None:
+    """A torch that was not built for this GPU tells so only when it computes."""
+    import torch
+
+    from lib.captioner.processors import first_line
+
+    try:
+        float(torch.ones(2, device=device, dtype=getattr(torch, numbers, torch.float16)).sum())
+    except RuntimeError as error:
+        raise InputError(
+            f"torch {torch.__version__} cannot compute on the device {device} ({first_line(error)}); end other "
+            "programs there, install a torch that fits it, or set --caption_device cpu"
+        ) from None
 
 
 if __name__ == "__main__":
