@@ -49,12 +49,11 @@ def processor_class(name: str) -> Any:
 
 
 def _spare_smolvlm_videos() -> None:
-    """SmolVLM's processor imports three texts from its video side (before version 5) and wants num2words for videos."""
+    """SmolVLM's processor imports three texts from its video side (in older versions) and wants num2words for videos."""
     import_transformers()
-    if transformers_version() < (5, 0):
-        videos = types.ModuleType(_SMOLVLM_VIDEOS)
-        vars(videos).update(dict.fromkeys(_SMOLVLM_VIDEO_TEXTS, ""))
-        sys.modules.setdefault(_SMOLVLM_VIDEOS, videos)
+    videos = types.ModuleType(_SMOLVLM_VIDEOS)
+    vars(videos).update(dict.fromkeys(_SMOLVLM_VIDEO_TEXTS, ""))
+    sys.modules.setdefault(_SMOLVLM_VIDEOS, videos)
     from transformers.models.smolvlm import processing_smolvlm
 
     if processing_smolvlm.num2words is None:

@@ -78,11 +78,14 @@ def _class_name(config: Any, folder: Path) -> str:
 def _assemble(kind: Any, folder: Path) -> Any:
     """The processor of its parts. AutoProcessor would want torchvision, for the videos that are left out here."""
     transformers = import_transformers()
+    # Not `transformers.AutoImageProcessor`: some versions before 5.23 offer that with torchvision alone.
+    from transformers.models.auto.image_processing_auto import AutoImageProcessor
+
     by_pillow = {"backend": "pil"} if transformers_version() >= (5, 0) else {"use_fast": False}
     known = inspect.signature(kind.__init__).parameters
     stored, _ = kind.get_processor_dict(folder, **LOCAL)
     parts = {name: value for name, value in stored.items() if name in known and not isinstance(value, dict)}
-    parts["image_processor"] = transformers.AutoImageProcessor.from_pretrained(folder, **LOCAL, **by_pillow)
+    parts["image_processor"] = AutoImageProcessor.from_pretrained(folder, **LOCAL, **by_pillow)
     parts["tokenizer"] = transformers.AutoTokenizer.from_pretrained(folder, **LOCAL)
     template = stored.get("chat_template") or parts["tokenizer"].chat_template
     parts["chat_template"] = template.get("default") if isinstance(template, dict) else template
