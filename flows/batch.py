@@ -13,7 +13,7 @@ from lib.captioner.prompts import SYSTEM_PROMPT
 from lib.captioner.readiness import captioner_fingerprint, check_captioner
 from lib.captioner.schema import read_prompt_file
 from lib.captioner.system_prompt import read_system_prompt
-from lib.errors import InputError
+from lib.errors import InputError, check_all
 from lib.removers.products import separate_prior
 from lib.runtime.fingerprints import sha256_file
 from lib.settings import AutoRefineSettings
@@ -70,14 +70,7 @@ class Batch(RemovalBatch[AutoRefineSettings]):
         Raises:
             InputError: everything that is missing, and how to get it.
         """
-        problems = []
-        for check in (super().check, lambda: check_captioner(self.caption_env, self.captioner, PROJECT_ROOT)):
-            try:
-                check()
-            except InputError as error:
-                problems.append(str(error))
-        if problems:
-            raise InputError("\n".join(problems))
+        check_all(super().check, lambda: check_captioner(self.caption_env, self.captioner, PROJECT_ROOT))
 
     @property
     def needs_coarse(self) -> bool:

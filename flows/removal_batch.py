@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from flows.inputs import Fingerprints, is_adopted
 from lib.anchor.base import AnchorInpainter
-from lib.errors import InputError
+from lib.errors import check_all
 from lib.removers.base import Remover
 from lib.removers.products import separate_prior
 from lib.removers.registry import get_anchor, make_remover
@@ -46,15 +46,7 @@ class RemovalBatch(Generic[Settings]):
         Raises:
             InputError: everything that is missing, and how to get it.
         """
-        problems = []
-        for part in (self.remover, self.anchor):
-            try:
-                if part is not None:
-                    part.check()
-            except InputError as error:
-                problems.append(str(error))
-        if problems:
-            raise InputError("\n".join(problems))
+        check_all(*(part.check for part in (self.remover, self.anchor) if part is not None))
 
     @property
     def warnings(self) -> list[str]:

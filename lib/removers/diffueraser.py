@@ -13,7 +13,7 @@ import numpy as np
 
 from lib.diffueraser.settings import EraserSettings
 from lib.diffueraser.weight_files import WeightPaths, check_weights, weight_files
-from lib.errors import InputError
+from lib.errors import InputError, check_all
 from lib.removers.anchoring import anchor_index, anchor_picture
 from lib.removers.base import RemovalRequest, RemovalResult
 from lib.removers.gpu import check_gpu, does_not_fit, gpu_count, torch_device
@@ -93,14 +93,7 @@ class DiffuEraserRemover:
         Raises:
             InputError: everything that is missing, and how to get it.
         """
-        problems = []
-        for check in (lambda: check_weights(self._paths), self.prior.check):
-            try:
-                check()
-            except InputError as error:
-                problems.append(str(error))
-        if problems:
-            raise InputError("\n".join(problems))
+        check_all(lambda: check_weights(self._paths), self.prior.check)
         check_gpu()
 
     def suggested_workers(self) -> int:
