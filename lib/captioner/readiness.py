@@ -24,6 +24,7 @@ from lib.errors import InputError
 from lib.runtime.fingerprints import default_cache_dir, fingerprint_weights, sha256_file
 
 OLDEST_TRANSFORMERS = (4, 49)  # the first that knows Qwen2.5-VL
+_OLDEST_FOR = {"smolvlm": (4, 50), "internvl": (4, 52), "qwen3_vl": (4, 57), "qwen3_vl_moe": (4, 57)}
 _MEMO = "caption_checks.json"
 _REMEMBERED = 100
 _REHEARSAL_SECONDS = 300.0  # importing torch from a slow disk takes its time
@@ -39,9 +40,8 @@ def check_captioner(env: CaptionEnv, options: CaptionerOptions, project_root: Pa
     if options.backend != "vlm":
         return
     files = find_model(options.model_path or DEFAULT_MODEL)
-    _check_versions(env)
-    if files.quantisation and caption_device(env, options.device) == "cpu":
-        raise InputError(f"{files.folder}: its weights are quantised ({files.quantisation}), which needs a GPU")
+    _check_version(env, files)
+    _check_device(env, options, files)
     key = _check_key(env, options, files)
     if key not in _remembered():
         _rehearse(env, options, project_root)
@@ -72,18 +72,51 @@ def captioner_fingerprint(env: CaptionEnv, options: CaptionerOptions) -> dict[st
     }
 
 
-def _check_versions(env: CaptionEnv) -> None:
+def _check_version(env: CaptionEnv, files: ModelFiles) -> None:
     found = env.versions.get("transformers", "0")
     numbers = tuple(int(part) for part in found.split(".")[:2] if part.isdigit())
-    if numbers < OLDEST_TRANSFORMERS:
-        wanted = ".".join(map(str, OLDEST_TRANSFORMERS))
+    oldest = _OLDEST_FOR.get(files.model_type, OLDEST_TRANSFORMERS)
+    if numbers < oldest:
+        wanted = ".".join(map(str, oldest))
         raise InputError(
-            f"Caption environment {env.prefix}: found transformers {found}; vision-language models need {wanted} or "
-            f"newer. Install with: {env.python} -m pip install --upgrade transformers"
+            f"Caption environment {env.prefix}: found transformers {found}; {files.name} ({files.model_type}) needs "
+            f"{wanted} or newer. Install with: {env.python} -m pip install --upgrade transformers"
+        )
+
+
+def _check_device(env: CaptionEnv, options: CaptionerOptions, files: ModelFiles) -> None:
+    """Refuse a model that the device certainly cannot hold, even if nothing else used it."""
+    device = caption_device(env, options.device)
+    if files.quantisation and device == "cpu":
+        raise InputError(f"{files.folder}: its weights are quantised ({files.quantisation}), which needs a GPU")
+    needed, dtype = files.weight_bytes, choose_dtype(device, env.capability, options.dtype)
+    if not files.quantisation:
+        needed = needed // files.number_bytes * (4 if dtype == "float32" else 2)
+    memory = env.gpu_bytes if device == "cuda" else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if 0 < memory < needed:  # 0: unknown
+        where = "GPU" if device == "cuda" else "machine (no GPU is used)"
+        raise InputError(
+            f"{files.folder}: {files.name} in {dtype} takes {needed / 2**30:.1f} GiB, and the {where} has "
+            f"{memory / 2**30:.1f} GiB; take a smaller model or, with a GPU, a quantised one (AWQ)"
         )
 
 
 def _rehearse(env: CaptionEnv, options: CaptionerOptions, project_root: Path) -> None:
+    outcome = _rehearsal(env, options, project_root)
+    if not outcome.get("ok"):
+        problem = outcome.get("error", "it did not say why")
+        raise InputError(f"Caption environment {env.prefix} cannot run the caption model: {problem}")
+    expected, found = caption_device(env, options.device), outcome.get("device")
+    if found != expected:
+        raise InputError(
+            f"Caption environment {env.prefix}: by NVIDIA's driver the caption device would be {expected}, and torch "
+            f"{env.versions.get('torch', '(unknown)')} finds {found}. The driver may be too old for this torch: make "
+            "them fit, or set --caption_device cpu"
+        )
+
+
+def _rehearsal(env: CaptionEnv, options: CaptionerOptions, project_root: Path) -> dict[str, Any]:
+    """What the caption environment's interpreter says about it."""
     command = [str(env.python), "-m", "lib.captioner.rehearse", "--options", json.dumps(options.to_dict())]
     try:
         done = subprocess.run(
@@ -95,14 +128,14 @@ def _rehearse(env: CaptionEnv, options: CaptionerOptions, project_root: Path) ->
             timeout=_REHEARSAL_SECONDS,
             check=False,
         )
-        outcome = json.loads(done.stdout)
     except subprocess.TimeoutExpired:
-        outcome = {"ok": False, "error": f"no answer within {_REHEARSAL_SECONDS:.0f} s"}
-    except ValueError:
-        said = " | ".join(line.strip() for line in done.stderr.splitlines()[-3:])
-        outcome = {"ok": False, "error": f"ended with exit code {done.returncode}: {said}"}
-    if not outcome["ok"]:
-        raise InputError(f"Caption environment {env.prefix} cannot run the caption model: {outcome['error']}")
+        return {"ok": False, "error": f"no answer within {_REHEARSAL_SECONDS:.0f} s"}
+    with contextlib.suppress(ValueError):
+        outcome = json.loads(done.stdout.strip().rpartition("\n")[2])  # the last line, whatever was said before
+        if isinstance(outcome, dict):
+            return outcome
+    said = " | ".join(line.strip() for line in done.stderr.splitlines()[-3:])
+    return {"ok": False, "error": f"ended with exit code {done.returncode}: {said}"}
 
 
 def _check_key(env: CaptionEnv, options: CaptionerOptions, files: ModelFiles) -> str:
@@ -114,7 +147,7 @@ def _check_key(env: CaptionEnv, options: CaptionerOptions, files: ModelFiles) ->
             env.capability,
             options.to_dict(),
             {path.name: sha256_file(path) for path in small_files(files.folder)},
-            vlm.VERSION,
+            {path.name: sha256_file(path) for path in sorted(Path(__file__).parent.glob("*.py"))},  # what rehearses
         ]
     )
 
