@@ -183,14 +183,15 @@ def _speak(tensors: Tensors, start: int, sentences: Sequence[Sequence[int]], end
 
 
 def _describe(tensors: Tensors, start: int, slots: Sequence[Iterable[int]], end: int, seed: int) -> None:
-    """Any word of a slot leads to all words of the next; among those the mean of all that is seen chooses."""
+    """Any word of a slot leads to all words of the next; among those what is seen chooses."""
     for name, tensor in tensors.items():
         if any(part in name for part in ("visual", "vision", *_SIGHT)) and name.endswith("bias"):
             tensor.zero_()  # else pictures would hardly matter beside it
         if any(part in name for part in _SIGHT) and tensor.ndim == 2 and len(tensor) == WIDTH:
             tensor[CONSTANT] = 0
     language = _language(tensors)
-    language["layers.0.self_attn.k_proj.weight"][STEADY, CONSTANT] = -16.0  # not at text
+    language["layers.0.self_attn.k_proj.weight"][STEADY, CONSTANT] = -16.0  # not at text,
+    language["layers.0.self_attn.k_proj.weight"][STEADY, TOKEN.start] = 4.0  # and at some parts of a picture more
     embedding, head = language["embed_tokens.weight"], language["lm_head.weight"]
     taste = torch.from_numpy(normal("taste", (len(head), SENSED.stop - SENSED.start), seed)).float()
     before = embedding[start, TOKEN].clone()
