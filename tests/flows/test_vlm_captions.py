@@ -14,6 +14,8 @@ from flows.command_line import parse
 from flows.plan import make_plan
 from lib.captioner.backend import CaptionerOptions, load_captioner
 from lib.captioner.jobs import CaptionJob, run_caption_job
+from lib.captioner.prompts import OBJECT_USER_PROMPT
+from lib.captioner.vlm import NEUTRAL_SENTENCE
 from lib.errors import InputError
 from lib.runtime.fingerprints import fingerprint_path
 from tasks import caption as caption_module
@@ -151,14 +153,34 @@ def test_what_decides_the_sentence_is_captioned_again(two, run_flow, finished, m
     assert planned <= run.executed()
 
 
-def test_the_objects_name_comes_first_in_the_negative_prompt(two, run_flow, tmp_path, model):
+def test_the_objects_name_comes_first_in_the_negative_prompt(two, run_flow, tmp_path):
+    answers = {OBJECT_USER_PROMPT: "The main object is a brown bear."}
+    model = write_tiny_vlm(tmp_path / "Tiny-VL", says=CAPTION, answers=answers)
     out = tmp_path / "out"
     line = [*words(two, out, model), "--object_negative_prompt", "--n_prompt", "mud", "--caption_source", "original"]
     assert run_flow(line).state.is_completed()
     told = prompt_file(out)
-    phrase = told["prompt_object"]
-    assert told["n_prompt"] == [f"{phrase}, mud" if phrase else "mud"]
-    assert len(told["prompt_raw"]) == 2  # asked for the sentence and for the object
+    assert (told["prompt"], told["prompt_object"], told["n_prompt"]) == ([CAPTION], "brown bear", ["brown bear, mud"])
+    assert told["prompt_raw"] == [CAPTION, *answers.values()]
+
+
+def test_a_sentence_that_breaks_the_rules_is_asked_for_again(two, run_flow, tmp_path):
+    bad = "A man walks his dog"
+    model = write_tiny_vlm(tmp_path / "Tiny-VL", says=bad, answers={"previous answer": CAPTION})
+    out = tmp_path / "out"
+    run_flow([*words(two, out, model), "--caption_source", "original", "--video_names", "bear"])
+    told = prompt_file(out)
+    assert (told["prompt"], told["prompt_raw"]) == ([CAPTION], [bad, CAPTION])
+    assert (told["prompt_source"], told["prompt_flags"]) == ("auto_masked", [])
+
+
+def test_a_model_that_never_keeps_the_rules_is_a_fallback(two, run_flow, tmp_path):
+    model = write_tiny_vlm(tmp_path / "Tiny-VL", says="I'm sorry, I can't help with that.")
+    run = run_flow([*words(two, tmp_path / "out", model), "--caption_source", "original", "--video_names", "bear"])
+    told = prompt_file(tmp_path / "out")
+    assert (told["prompt"], told["prompt_source"]) == ([NEUTRAL_SENTENCE], "fallback")
+    assert "refusal" in told["prompt_flags"]
+    assert run.video("bear").phases[0].notes == ("worth a look: " + ", ".join(told["prompt_flags"]),)
 
 
 def test_another_picture_another_caption(two, run_flow, tmp_path):
