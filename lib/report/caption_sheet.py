@@ -18,21 +18,21 @@ from urllib.parse import quote_from_bytes
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from lib.captioner.prompt_file import existing_prompt, is_ours, load_prompt_mapping
+from lib.captioner.sentence import MAX_WORDS
 from lib.errors import InputError
-from lib.report.thumbnails import thumbnail_uri
+from lib.report.thumbnails import thumbnail_columns, thumbnail_uris
 
 RowStatus = Literal["new", "cached", "edited", "failed"]
 
-LONG_SENTENCE = 30  # words; more are shown in red, since the text encoder cuts long prompts
 UNKNOWN_FLAG = "a flag that this page does not know"
 # Flag -> how bad it is and what it means. "bad": do not trust the sentence unread; "poor": look; "note": good to know.
 FLAGS: dict[str, tuple[str, str]] = {
     "mask": ("bad", "The model spoke of the gray region, a mask or something removed; such parts were cut out."),
     "living": ("bad", "The model spoke of people, animals or things in the foreground; such parts were cut out."),
-    "not_english": ("bad", "The model did not answer in English."),
+    "not_english": ("bad", "The model answered in another language than English."),
     "refusal": ("bad", "The model refused to describe the picture."),
     "no_visible_pixels": ("bad", "The hole covers the whole picture: nothing was to be seen, the sentence is neutral."),
-    "long": ("poor", "The model's answer was too long and was cut."),
+    "long": ("poor", f"The model's answer had more than {MAX_WORDS} words and was cut."),
     "short": ("poor", "The model said too little to describe a background."),
     "object_unnamed": ("poor", "The removed object could not be named, so the negative prompt does not name it."),
     "small_picture": ("note", "Memory ran out: the model saw a smaller picture than asked for and may miss details."),
@@ -115,7 +115,7 @@ def write_caption_sheet(rows: Sequence[SheetRow], path: Path, title: str) -> Pat
         counts=_counts(rows),
         known_flags=FLAGS,
         known_sources=SOURCES,
-        long_sentence=LONG_SENTENCE,
+        long_sentence=MAX_WORDS,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
@@ -127,22 +127,31 @@ def write_caption_sheet(rows: Sequence[SheetRow], path: Path, title: str) -> Pat
 def _cards(rows: Sequence[SheetRow], folder: Path) -> list[dict[str, Any]]:
     """What the template shows of each row."""
     with ThreadPoolExecutor() as pool:  # Pillow decodes outside Python's lock
-        thumbnails = list(pool.map(lambda row: thumbnail_uri(row.picture, len(row.frame_idx)), rows))
-    return [_card(row, folder, thumbnail) for row, thumbnail in zip(rows, thumbnails, strict=True)]
+        thumbnails = list(pool.map(lambda row: thumbnail_uris(row.picture, len(row.frame_idx)), rows))
+    return [_card(row, folder, images) for row, images in zip(rows, thumbnails, strict=True)]
 
 
-def _card(row: SheetRow, folder: Path, thumbnail: str) -> dict[str, Any]:
+def _card(row: SheetRow, folder: Path, thumbnails: list[str]) -> dict[str, Any]:
     return {
         "row": row,
         "kinds": " ".join(sorted(_kinds(row))),
-        "thumbnail": thumbnail,
+        "thumbnails": thumbnails,
+        "columns": thumbnail_columns(len(thumbnails)),
         "picture_link": _link(row.picture, folder) if row.picture is not None else "",
         "yaml_link": _link(row.yaml_path, folder),
         "yaml_shown": os.path.relpath(row.yaml_path, folder),
         "flags": [(flag, *FLAGS.get(flag, ("poor", UNKNOWN_FLAG))) for flag in row.flags],
         "source_note": SOURCES.get(row.source, ""),
         "words": len(row.sentence.split()),
+        "made": _made(row),
     }
+
+
+def _made(row: SheetRow) -> list[str]:
+    frames = ", ".join(map(str, row.frame_idx))
+    named = f"frames {frames}" if len(row.frame_idx) > 1 else f"frame {frames}" if frames else ""
+    status = "" if row.status == "failed" else row.status
+    return [part for part in (status, named, row.model) if part]
 
 
 def _kinds(row: SheetRow) -> set[str]:

@@ -10,47 +10,44 @@ from pathlib import Path
 
 from PIL import Image
 
-WIDTH = 400  # pixels, at most
-HEIGHT = 800  # pixels, at most: upright pictures
+WIDTH = 400  # pixels of all columns together, at most
+HEIGHT = 800  # pixels of one frame, at most
 _QUALITY = 78
 # What Pillow raises on files that are no pictures, cut off, damaged or absurdly large.
 _UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError, MemoryError)
 
 
-def thumbnail_uri(path: Path | None, frames: int = 1) -> str:
-    """The picture as a JPEG data URI, at most WIDTH pixels wide; "" if there is none or it cannot be read.
+def thumbnail_columns(frames: int) -> int:
+    """How many thumbnails of a video stand side by side: a strip of many would be too low to see anything."""
+    return math.ceil(math.sqrt(max(1, frames)))
+
+
+def thumbnail_uris(path: Path | None, frames: int = 1) -> list[str]:
+    """Each frame that the picture shows as a JPEG data URI; [] if there is no picture or it cannot be read.
 
     Args:
-        frames: how many frames of equal size the picture shows side by side. Several are laid out in rows, because a
-            strip would be too low to see anything.
+        frames: how many frames of equal size the picture shows side by side.
     """
     if path is None:
-        return ""
+        return []
     try:
         with Image.open(path) as picture:
-            small = _folded(picture, frames) if 1 < frames <= picture.width else _shrunk(picture)
+            return [_jpeg_uri(frame) for frame in _small_frames(picture, frames if frames <= picture.width else 1)]
     except _UNREADABLE:
-        return ""
+        return []
+
+
+def _small_frames(strip: Image.Image, frames: int) -> list[Image.Image]:
+    frames = max(1, frames)
+    width = WIDTH // thumbnail_columns(frames)
+    strip.draft("RGB", (width * frames, 1))  # a JPEG is decoded at a fraction of its size, which is much faster
+    small = strip.convert("RGB")
+    small.thumbnail((width * frames, HEIGHT), reducing_gap=2.0)
+    edges = [round(small.width * number / frames) for number in range(frames + 1)]
+    return [small.crop((edges[i], 0, max(edges[i + 1], edges[i] + 1), small.height)) for i in range(frames)]
+
+
+def _jpeg_uri(picture: Image.Image) -> str:
     content = io.BytesIO()
-    small.save(content, format="JPEG", quality=_QUALITY)
+    picture.save(content, format="JPEG", quality=_QUALITY)
     return "data:image/jpeg;base64," + base64.b64encode(content.getvalue()).decode("ascii")
-
-
-def _shrunk(picture: Image.Image) -> Image.Image:
-    picture.draft("RGB", (WIDTH, 1))  # a JPEG is decoded at a fraction of its size, which is several times as fast
-    small = picture.convert("RGB")
-    small.thumbnail((WIDTH, HEIGHT), reducing_gap=2.0)
-    return small
-
-
-def _folded(strip: Image.Image, frames: int) -> Image.Image:
-    """The strip's frames in rows from left to right, top to bottom; a last row that is not full ends black."""
-    columns = math.ceil(math.sqrt(frames))
-    width = WIDTH // columns
-    height = max(1, round(strip.height * width * frames / strip.width))
-    row = strip.convert("RGB").resize((width * frames, height), Image.Resampling.BILINEAR, reducing_gap=2.0)
-    folded = Image.new("RGB", (width * columns, height * math.ceil(frames / columns)))
-    for number in range(frames):
-        frame = row.crop((width * number, 0, width * (number + 1), height))
-        folded.paste(frame, (width * (number % columns), height * (number // columns)))
-    return folded
