@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from collections.abc import Iterable
@@ -30,7 +31,7 @@ class ModelFiles:
     name: str  # as prompt files say it: the folder's, or the last part of its name on the hub
     model_type: str  # transformers' name of the family
     weight_bytes: int  # of all files that are loaded
-    number_bytes: int = 2  # of one number in them, if they are not quantised
+    numbers: int  # how many there are in all tensors; 0 in old formats, which do not say
     quantisation: str = ""  # "awq", "gptq" …; "" if its weights are plain
     own_code: bool = False  # whether it brings code along, which is never run
 
@@ -53,14 +54,13 @@ def find_model(spec: str) -> ModelFiles:
     config = _read_object(folder / "config.json") or {}
     if problems:
         raise InputError("\n  - ".join([f"{folder}: not a whole vision-language model; fetch it again:", *problems]))
-    size = sum(path.stat().st_size for path in weights)
     return ModelFiles(
         folder,
         _name(folder),
         config["model_type"],
-        size,
-        _number_bytes(config),
-        _quantisation(config),
+        weight_bytes=sum(path.stat().st_size for path in weights),
+        numbers=sum(_count(path) for path in weights),
+        quantisation=_quantisation(config),
         own_code=bool(config.get("auto_map")),
     )
 
@@ -106,12 +106,6 @@ def _cached(name: str) -> Path | None:
 def _name(folder: Path) -> str:
     cached = _CACHED.fullmatch("/".join(folder.parts[-3:]))
     return cached["name"] if cached else folder.name
-
-
-def _number_bytes(config: dict[str, Any]) -> int:
-    parts = (config, config.get("text_config"))
-    types = [part.get("dtype") or part.get("torch_dtype") for part in parts if isinstance(part, dict)]
-    return 4 if next(filter(None, types), "") == "float32" else 2
 
 
 def _quantisation(config: dict[str, Any]) -> str:
@@ -168,12 +162,13 @@ def _weight_problem(path: Path) -> str:
         size = path.stat().st_size
         with path.open("rb") as file:
             head = file.read(len(_GIT_LFS))
-            if head == _GIT_LFS:
-                return f"{path.name} is a Git LFS pointer, not the file itself"
-            if path.suffix != ".safetensors":
-                return "" if head else f"{path.name} is empty"
-            file.seek(0)
-            expected = _expected_size(file.read(8), file.read(_header_length(head, size)))
+        if head == _GIT_LFS:
+            return f"{path.name} is a Git LFS pointer, not the file itself"
+        if path.suffix != ".safetensors":
+            return "" if head else f"{path.name} is empty"
+        length, tensors = _header(path)
+        expected = 8 + length + max(int(entry["data_offsets"][1]) for entry in tensors.values())
+        _count(path)
     except FileNotFoundError:
         return f"{path.name} is missing"
     except OSError as error:
@@ -183,14 +178,18 @@ def _weight_problem(path: Path) -> str:
     return "" if size == expected else f"{path.name} has {size} bytes, expected {expected}"
 
 
-def _header_length(head: bytes, size: int) -> int:
-    length = int.from_bytes(head[:8], "little")
-    if not 0 < length <= min(size, _LONGEST_HEADER):
-        raise ValueError(length)
-    return length
+def _header(path: Path) -> tuple[int, dict[str, Any]]:
+    """Its length in bytes, and what a safetensors file says of each tensor."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > min(path.stat().st_size, _LONGEST_HEADER):
+            raise ValueError(length)
+        tensors = json.loads(file.read(length))
+    return length, {name: entry for name, entry in tensors.items() if name != "__metadata__"}
 
 
-def _expected_size(length: bytes, header: bytes) -> int:
-    tensors = json.loads(header)
-    ends = [int(entry["data_offsets"][1]) for name, entry in tensors.items() if name != "__metadata__"]
-    return len(length) + len(header) + max(ends)
+def _count(path: Path) -> int:
+    """How many numbers a safetensors file holds."""
+    if path.suffix != ".safetensors":
+        return 0
+    return sum(math.prod(map(int, entry["shape"])) for entry in _header(path)[1].values())

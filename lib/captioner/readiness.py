@@ -89,9 +89,8 @@ def _check_device(env: CaptionEnv, options: CaptionerOptions, files: ModelFiles)
     device = caption_device(env, options.device)
     if files.quantisation and device == "cpu":
         raise InputError(f"{files.folder}: its weights are quantised ({files.quantisation}), which needs a GPU")
-    needed, dtype = files.weight_bytes, choose_dtype(device, env.capability, options.dtype)
-    if not files.quantisation:
-        needed = needed // files.number_bytes * (4 if dtype == "float32" else 2)
+    dtype = choose_dtype(device, env.capability, options.dtype)
+    needed = files.weight_bytes if files.quantisation else files.numbers * (4 if dtype == "float32" else 2)
     memory = env.gpu_bytes if device == "cuda" else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if 0 < memory < needed:  # 0: unknown
         where = "GPU" if device == "cuda" else "machine (no GPU is used)"
@@ -145,7 +144,7 @@ def _check_key(env: CaptionEnv, options: CaptionerOptions, files: ModelFiles) ->
             env.version,
             sorted(env.versions.items()),
             env.capability,
-            options.to_dict(),
+            {**options.to_dict(), "model_path": None},  # its files stand for it
             {path.name: sha256_file(path) for path in small_files(files.folder)},
             {path.name: sha256_file(path) for path in sorted(Path(__file__).parent.glob("*.py"))},  # what rehearses
         ]
@@ -166,8 +165,11 @@ def _remembered() -> list[str]:
 
 def _remember(key: str) -> None:
     folder = default_cache_dir()
+    draft = folder / f".{_MEMO}.{os.getpid()}"
     with contextlib.suppress(OSError):  # a cache folder that cannot be written costs time, nothing else
         folder.mkdir(parents=True, exist_ok=True)
-        draft = folder / f".{_MEMO}.{os.getpid()}"
-        draft.write_text(json.dumps([*_remembered(), key][-_REMEMBERED:]), encoding="utf-8")
-        draft.replace(folder / _MEMO)
+        try:
+            draft.write_text(json.dumps([*_remembered(), key][-_REMEMBERED:]), encoding="utf-8")
+            draft.replace(folder / _MEMO)
+        finally:
+            draft.unlink(missing_ok=True)
