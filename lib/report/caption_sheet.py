@@ -119,8 +119,11 @@ def write_caption_sheet(rows: Sequence[SheetRow], path: Path, title: str) -> Pat
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_bytes(page.encode("utf-8", "replace"))  # file names and YAML can hold what UTF-8 cannot
-    draft.replace(path)
+    try:
+        draft.write_bytes(page.encode("utf-8", "replace"))  # file names and YAML can hold what UTF-8 cannot
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
     return path
 
 
