@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _SHORTEST_SIDE = 56  # Qwen's processor of transformers 4.49 refuses less than 28 pixels
 _LONGEST_SHAPE = 100  # long side over short side; Qwen refuses more than 200
 _TILE = 448  # side of the tiles that InternVL cuts pictures into
+_TILED = 1.1  # SmolVLM's tiles together may have so much more than the limit: else 1 MP would be one tile of 512 x 512
 
 
 class ChatFormat:
@@ -92,5 +93,6 @@ def _picture_limits(image_processor: Any, max_pixels: int) -> dict[str, Any]:
     tile, size = getattr(image_processor, "max_image_size", None), getattr(image_processor, "size", None)
     if tile and size and "longest_edge" in size:  # SmolVLM
         side, own = dict(tile)["longest_edge"], dict(size)["longest_edge"]
-        return {"size": {"longest_edge": max(side, min(own, int(max_pixels**0.5) // side * side))}}
+        tiles = int((_TILED * max_pixels) ** 0.5 / side)  # in a row
+        return {"size": {"longest_edge": max(side, min(own, tiles * side))}}
     return {}

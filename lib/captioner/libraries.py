@@ -49,7 +49,7 @@ def processor_class(name: str) -> Any:
 
 
 def _spare_smolvlm_videos() -> None:
-    """SmolVLM's processor imports three texts from its video side (in older versions) and wants num2words for videos."""
+    """SmolVLM's processor imports texts from its video side (in older versions) and wants num2words for videos."""
     import_transformers()
     videos = types.ModuleType(_SMOLVLM_VIDEOS)
     vars(videos).update(dict.fromkeys(_SMOLVLM_VIDEO_TEXTS, ""))
