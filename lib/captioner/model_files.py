@@ -152,7 +152,7 @@ def _weight_problems(folder: Path, weights: Iterable[Path]) -> list[str]:
     problems = [_weight_problem(path) for path in weights]
     if not problems:
         listed = [f"{name}.index.json" for name in _WEIGHTS if (folder / f"{name}.index.json").is_file()]
-        return [f"{listed[0]} names no parts" if listed else f"no {' or '.join(_WEIGHTS)}, whole or in parts"]
+        return [f"{listed[0]} names no parts" if listed else f"no weights: {' or '.join(_WEIGHTS)}, whole or in parts"]
     return [problem for problem in problems if problem]
 
 

@@ -84,14 +84,14 @@ def _question(files: ModelFiles, options: CaptionerOptions) -> dict[str, Any]:
 
 
 def _check_family(files: ModelFiles) -> None:
-    import transformers
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
-    from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING as ANSWERING
-
+    from lib.captioner.libraries import import_transformers
     from lib.captioner.processors import load_config
 
+    transformers = import_transformers()
+    from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING as ANSWERING
+
     found = f"{files.folder}: found a {files.model_type} model"
-    if files.model_type not in CONFIG_MAPPING_NAMES and not files.own_code:
+    if files.model_type not in transformers.CONFIG_MAPPING and not files.own_code:
         raise InputError(
             f"{found}, which transformers {transformers.__version__} of this environment does not know; install a "
             f"newer one: {sys.executable} -m pip install --upgrade transformers"

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 from importlib.metadata import version
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from stand_in_conda import write_stand_in_conda
 
+from lib.captioner import environment
 from lib.captioner.environment import (
     CaptionEnv,
     caption_device,
@@ -16,6 +18,16 @@ from lib.captioner.environment import (
     resolve_caption_env,
 )
 from lib.errors import InputError
+
+# What `_INSPECT` asks NVIDIA's driver, answered for one GPU of compute capability 8.6 with 24 GiB.
+DRIVER = """
+#include <stddef.h>
+int cuInit(unsigned flags) { return 0; }
+int cuDeviceGetCount(int *count) { *count = 1; return 0; }
+int cuDeviceGet(int *device, int ordinal) { *device = ordinal; return 0; }
+int cuDeviceGetAttribute(int *value, int number, int device) { *value = number == 75 ? 8 : 6; return 0; }
+int cuDeviceTotalMem_v2(size_t *bytes, int device) { *bytes = (size_t)24 << 30; return 0; }
+"""
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +61,6 @@ def test_default_is_the_built_one_else_the_running_one(venv, tmp_path):
     assert running.python == Path(sys.executable)
     assert running.prefix == sys.prefix
     assert running.has_prefect
-    assert running.prefix == sys.prefix
     (tmp_path / ".venv-caption").symlink_to(venv)
     assert resolve_caption_env(None, tmp_path).python == tmp_path / ".venv-caption" / "bin" / "python"
 
@@ -114,6 +125,29 @@ def test_things_that_are_no_interpreter(tmp_path):
         inspect_interpreter(text)
 
 
+def test_conda_as_a_function_of_the_shell_is_found(conda, venv, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    monkeypatch.setenv("CONDA_EXE", str(conda))
+    assert resolve_caption_env("captions", tmp_path).prefix == str(venv)
+
+
+def test_what_an_environment_says_by_itself_does_no_harm(tmp_path):
+    python = tmp_path / "python"
+    facts = {"version": "3.11.7", "prefix": "/env", "modules": ["yaml"]}
+    python.write_text(f"#!/bin/sh\necho Welcome!\necho '{json.dumps(facts)}'\n")
+    python.chmod(0o755)
+    assert inspect_interpreter(python) == CaptionEnv(python, "/env", "3.11.7", frozenset({"yaml"}))
+
+
+def test_an_interpreter_that_never_answers_is_cut(tmp_path, monkeypatch):
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nexec sleep 600\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(environment, "_LOOK_SECONDS", 0.3)
+    with pytest.raises(InputError, match=r"python: no answer within 0 s; see --caption_env$"):
+        inspect_interpreter(python)
+
+
 def test_missing_modules_are_listed_with_the_command(tmp_path, venv):
     bare = resolve_caption_env(str(venv), tmp_path)
     with pytest.raises(InputError, match=r"lacks numpy, pillow, pyyaml, av .*-m pip install numpy pillow pyyaml av"):
@@ -132,6 +166,30 @@ def test_versions_and_gpu_are_found_without_importing_torch(tmp_path):
     assert running.capability is None or running.capability >= (3, 0)
 
 
+def site_packages(venv: Path) -> Path:
+    return next(venv.glob("lib/python*/site-packages"))
+
+
+@pytest.mark.parametrize("cuda", ["'13.0'", "None"])
+def test_the_gpu_counts_where_the_torch_there_can_use_it(tmp_path, monkeypatch, cuda):
+    """A driver of our own making offers a GPU to a torch that was built for CUDA, or not."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("no C compiler to make a driver with")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "env"], check=True, timeout=60)
+    torch = site_packages(tmp_path / "env") / "torch"
+    torch.mkdir()
+    (torch / "__init__.py").write_text("raise ImportError('must not be imported')")
+    (torch / "version.py").write_text(f"__version__ = '2.13.0'\ncuda = {cuda}\n")
+    (tmp_path / "driver.c").write_text(DRIVER)
+    command = [compiler, "-shared", "-fPIC", "-o", tmp_path / "libcuda.so.1", tmp_path / "driver.c"]
+    subprocess.run(command, check=True, timeout=60)
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
+    found = resolve_caption_env(str(tmp_path / "env"), tmp_path)
+    assert (found.capability, found.gpu_bytes) == (((8, 6), 24 * 2**30) if cuda != "None" else (None, 0))
+    assert "torch" in found.modules
+
+
 @pytest.mark.parametrize(
     ("capability", "wanted", "device"),
     [(None, "auto", "cpu"), (None, "cpu", "cpu"), ((9, 0), "auto", "cuda"), ((9, 0), "cpu", "cpu")],
@@ -145,6 +203,35 @@ def test_a_gpu_that_is_not_there_is_refused():
     env = CaptionEnv(Path("python"), "/env", "3.11.7", frozenset(), {"torch": "2.13.0+cpu"})
     with pytest.raises(InputError, match=r"torch 2\.13\.0\+cpu of /env has no GPU"):
         caption_device(env, "cuda")
+
+
+def test_what_lies_in_the_present_folder_is_no_package_of_the_environment(venv, tmp_path, monkeypatch):
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "yaml.py").write_text("")
+    (tmp_path / "json.py").write_text("raise ImportError('a file of somebody else')")
+    monkeypatch.chdir(tmp_path)
+    assert resolve_caption_env(str(venv), tmp_path).modules == frozenset()
+
+
+def test_a_folder_left_of_an_uninstalled_package_is_no_package(tmp_path):
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "env"], check=True, timeout=60)
+    (site_packages(tmp_path / "env") / "transformers" / "__pycache__").mkdir(parents=True)
+    assert resolve_caption_env(str(tmp_path / "env"), tmp_path).modules == frozenset()
+
+
+def test_of_two_installations_the_first_on_the_path_counts(tmp_path):
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "env"], check=True, timeout=60)
+    site, older = site_packages(tmp_path / "env"), tmp_path / "older"
+    for folder, number in ((site, "5.23.0"), (older, "4.30.0")):
+        info = folder / f"transformers-{number}.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: Transformers\nVersion: {number}\n")
+    (site / "older.pth").write_text(f"{older}\n")
+    assert resolve_caption_env(str(tmp_path / "env"), tmp_path).versions == {"transformers": "5.23.0"}
+
+
+def test_environments_can_be_members_of_sets(tmp_path):
+    assert len({resolve_caption_env(None, tmp_path), resolve_caption_env(None, tmp_path)}) == 1
 
 
 def test_our_own_packages_do_not_leak_in(venv, tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tiny_vlms import write_tiny_vlm
 
-from lib.captioner import readiness
+from lib.captioner import palette, readiness
 from lib.captioner.backend import CaptionerOptions
 from lib.captioner.environment import CaptionEnv, inspect_interpreter
 from lib.captioner.model_files import find_model
@@ -74,6 +74,13 @@ def test_a_real_environment_and_model_pass_and_are_remembered(model, monkeypatch
     check_captioner(env, options(model, device="cpu"), ROOT)
     monkeypatch.setattr(readiness.subprocess, "run", lambda *_args, **_options: pytest.fail("rehearsed again"))
     check_captioner(env, options(model, device="cpu"), ROOT)
+
+
+def test_what_fails_in_a_real_environment_is_told_from_there(model):
+    (model / "tokenizer.json").write_text("{}")
+    env = inspect_interpreter(Path(sys.executable))
+    with pytest.raises(InputError, match=r"Caption environment .* cannot run the caption model: .*Tiny-VL"):
+        check_captioner(env, options(model, device="cpu"), ROOT)
 
 
 def test_the_palette_needs_no_model_and_no_rehearsal(env, interpreter):
@@ -286,7 +293,8 @@ def test_every_failure_of_the_rehearsal_is_one_line_of_json(given, capfd, monkey
 
 def test_everything_that_decides_a_sentence_is_in_the_fingerprint(env, model):
     plain = captioner_fingerprint(env, options(model))
-    assert plain == captioner_fingerprint(env, options(model))
+    said_aloud = {"device": "cpu", "dtype": "float32", "attention": "sdpa"}
+    assert plain == captioner_fingerprint(env, options(model, **said_aloud))
     others = [
         captioner_fingerprint(env, options(model, **change))
         for change in (
@@ -305,6 +313,9 @@ def test_everything_that_decides_a_sentence_is_in_the_fingerprint(env, model):
     others += [captioner_fingerprint(gpu, options(model)) for gpu in gpus]
     change_json(model / "generation_config.json", repetition_penalty=1.2)
     others.append(captioner_fingerprint(env, options(model)))
+    weights = model / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
+    others.append(captioner_fingerprint(env, options(model)))
     everything = [plain, *others, captioner_fingerprint(env, CaptionerOptions())]
     assert len({json.dumps(fingerprint, sort_keys=True) for fingerprint in everything}) == len(everything)
     assert {fingerprint["dtype"] for fingerprint in [plain, *others]} == {"float32", "bfloat16", "float16"}
@@ -315,3 +326,7 @@ def test_where_a_model_and_its_environment_lie_does_not_matter(env, model, tmp_p
     moved = shutil.move(model, tmp_path / "moved")
     elsewhere = replace(env, python=Path("/elsewhere/python"), prefix="/elsewhere")
     assert captioner_fingerprint(elsewhere, options(Path(moved))) == here
+
+
+def test_nothing_but_its_version_decides_what_the_palette_says(env):
+    assert captioner_fingerprint(env, CaptionerOptions()) == {"name": "palette", "version": palette.VERSION}

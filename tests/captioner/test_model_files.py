@@ -122,7 +122,7 @@ DAMAGES = {
     "no config": (remove("config.json"), "no config.json"),
     "no tokenizer": (remove("tokenizer.json"), "no tokenizer.json or tokenizer.model or vocab.json"),
     "no pictures": (remove("preprocessor_config.json"), "no preprocessor_config.json or processor_config.json"),
-    "no weights": (remove(INDEX, *PARTS), "no model.safetensors or pytorch_model.bin, whole or in parts"),
+    "no weights": (remove(INDEX, *PARTS), "no weights: model.safetensors or pytorch_model.bin, whole or in parts"),
     "a part missing": (remove(PARTS[1]), f"{PARTS[1]} is missing"),
     "empty config": (put("config.json", b""), "config.json is empty, unreadable or no JSON object"),
     "cut config": (put("config.json", b'{"model_type": "qw'), "config.json is empty, unreadable or no JSON object"),
