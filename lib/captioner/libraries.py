@@ -7,6 +7,7 @@ not installed in a process that captions.
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import types
@@ -54,7 +55,5 @@ def _spare_smolvlm_videos() -> None:
     videos = types.ModuleType(_SMOLVLM_VIDEOS)
     vars(videos).update(dict.fromkeys(_SMOLVLM_VIDEO_TEXTS, ""))
     sys.modules.setdefault(_SMOLVLM_VIDEOS, videos)
-    from transformers.models.smolvlm import processing_smolvlm
-
-    if processing_smolvlm.num2words is None:
-        processing_smolvlm.num2words = str
+    processing: Any = importlib.import_module("transformers.models.smolvlm.processing_smolvlm")
+    processing.num2words = processing.num2words or str

@@ -66,9 +66,9 @@ def _advice(error: Exception) -> str:
 
 def _class_name(config: Any, folder: Path) -> str:
     import_transformers()
-    from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
+    from transformers.models.auto import processing_auto
 
-    name = PROCESSOR_MAPPING_NAMES.get(config.model_type)
+    name = vars(processing_auto)["PROCESSOR_MAPPING_NAMES"].get(config.model_type)
     name = name[0] if isinstance(name, tuple) else name
     if name is None:
         raise InputError(f"{folder}: found a {config.model_type} model; expected one that takes pictures and text")

@@ -1,11 +1,14 @@
 """Small scenes on disk for the captioner's tests."""
 
+import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from vlm_support import VLM_SENTENCE
 
 from lib.captioner.jobs import CaptionJob
 
@@ -43,3 +46,25 @@ def picture_job(tmp_path: Path) -> CaptionJob:
     video, masks = write_scene(tmp_path / "picture", frames=1)
     base = CaptionJob("picture", "", "", str(tmp_path / "prompt_cache" / "picture.yaml"))
     return replace(base, video_path=str(video / "00000.png"), mask_path=str(masks / "00000.png"))
+
+
+@pytest.fixture(scope="session")
+def tiny_vlm(tmp_path_factory) -> Callable[..., Path]:
+    """The folder of a tiny vision-language model by its family and what it says, if anything; each is made once."""
+    from tiny_vlms import write_tiny_vlm  # imports torch
+
+    made: dict[tuple[str, str | None], Path] = {}
+
+    def folder(family: str = "qwen2_5_vl", says: str | None = VLM_SENTENCE) -> Path:
+        if (family, says) not in made:
+            place = tmp_path_factory.mktemp("models") / f"Tiny-{family}"
+            made[family, says] = write_tiny_vlm(place, family, says=says, seed=3)
+        return made[family, says]
+
+    return folder
+
+
+@pytest.fixture
+def damaged_vlm(tiny_vlm, tmp_path) -> Path:
+    """A copy of the first family's model, to be damaged."""
+    return Path(shutil.copytree(tiny_vlm(), tmp_path / "Tiny-VL"))
