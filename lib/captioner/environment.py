@@ -20,47 +20,7 @@ OLDEST_PYTHON = (3, 10)
 _LOOK_SECONDS = 60.0
 _MODULES = ("prefect", "pydantic", "torch", "transformers", "accelerate", "PIL", "yaml", "numpy", "av")
 _PACKAGES = {"PIL": "pillow", "yaml": "pyyaml"}  # module -> name on PyPI where they differ
-_DRIVER = "libcuda.so.1"
-_CAPABILITY = (75, 76)  # the driver's numbers of the two halves of a GPU's compute capability
-# Runs in the environment, whatever Python that has; without importing torch, which takes seconds.
-_INSPECT = """
-import sys
-sys.path = [folder for folder in sys.path if folder]  # what lies in the present folder is not the environment's
-import ctypes, importlib.util, json, os, platform, runpy
-driver, capability_halves, modules = sys.argv[1], json.loads(sys.argv[2]), sys.argv[3:]
-specs = {module: importlib.util.find_spec(module) for module in modules}
-specs = {module: spec for module, spec in specs.items() if spec and spec.origin}  # else an empty folder is left of it
-versions = {}
-try:
-    from importlib.metadata import distributions
-    for found in distributions():
-        if found.metadata["Name"]:
-            versions.setdefault(found.metadata["Name"].lower(), found.version)  # as for imports, the first one counts
-except ImportError:
-    pass
-def gpu():
-    spec = specs.get("torch")
-    if spec is None:
-        return None
-    if not runpy.run_path(os.path.join(os.path.dirname(spec.origin), "version.py")).get("cuda"):
-        return None
-    try:
-        cuda = ctypes.CDLL(driver)
-    except OSError:
-        return None
-    device, count, half, size = ctypes.c_int(), ctypes.c_int(), ctypes.c_int(), ctypes.c_size_t()
-    if cuda.cuInit(0) or cuda.cuDeviceGetCount(ctypes.byref(count)) or count.value == 0:
-        return None
-    cuda.cuDeviceGet(ctypes.byref(device), 0)
-    found = []
-    for number in capability_halves:
-        cuda.cuDeviceGetAttribute(ctypes.byref(half), number, device)
-        found.append(half.value)
-    cuda.cuDeviceTotalMem_v2(ctypes.byref(size), device)
-    return {"capability": found, "bytes": size.value}
-print(json.dumps({"version": platform.python_version(), "prefix": sys.prefix, "versions": versions,
-                  "modules": list(specs), "gpu": gpu()}))
-"""
+_LOOK = Path(__file__).with_name("look.py")
 
 
 @dataclass(frozen=True)
@@ -173,7 +133,7 @@ def _interpreter(spec: str | None, project_root: Path) -> Path:
 
 
 def _facts(python: Path) -> dict[str, Any]:
-    command = [str(python), "-c", _INSPECT, _DRIVER, json.dumps(_CAPABILITY), *_MODULES]
+    command = [str(python), str(_LOOK), *_MODULES]
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=_LOOK_SECONDS, check=False, env=clean_environment()

@@ -1,6 +1,5 @@
 import json
 import os
-import shutil
 import subprocess
 import sys
 from importlib.metadata import version
@@ -9,7 +8,7 @@ from pathlib import Path
 import pytest
 from stand_in_conda import write_stand_in_conda
 
-from lib.captioner import environment
+from lib.captioner import environment, look
 from lib.captioner.environment import (
     CaptionEnv,
     caption_device,
@@ -18,16 +17,6 @@ from lib.captioner.environment import (
     resolve_caption_env,
 )
 from lib.errors import InputError
-
-# What `_INSPECT` asks NVIDIA's driver, answered for one GPU of compute capability 8.6 with 24 GiB.
-DRIVER = """
-#include <stddef.h>
-int cuInit(unsigned flags) { return 0; }
-int cuDeviceGetCount(int *count) { *count = 1; return 0; }
-int cuDeviceGet(int *device, int ordinal) { *device = ordinal; return 0; }
-int cuDeviceGetAttribute(int *value, int number, int device) { *value = number == 75 ? 8 : 6; return 0; }
-int cuDeviceTotalMem_v2(size_t *bytes, int device) { *bytes = (size_t)24 << 30; return 0; }
-"""
 
 
 @pytest.fixture(scope="module")
@@ -170,24 +159,56 @@ def site_packages(venv: Path) -> Path:
     return next(venv.glob("lib/python*/site-packages"))
 
 
-@pytest.mark.parametrize("cuda", ["'13.0'", "None"])
-def test_the_gpu_counts_where_the_torch_there_can_use_it(tmp_path, monkeypatch, cuda):
-    """A driver of our own making offers a GPU to a torch that was built for CUDA, or not."""
-    compiler = shutil.which("cc")
-    if compiler is None:
-        pytest.skip("no C compiler to make a driver with")
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "env"], check=True, timeout=60)
-    torch = site_packages(tmp_path / "env") / "torch"
-    torch.mkdir()
-    (torch / "__init__.py").write_text("raise ImportError('must not be imported')")
-    (torch / "version.py").write_text(f"__version__ = '2.13.0'\ncuda = {cuda}\n")
-    (tmp_path / "driver.c").write_text(DRIVER)
-    command = [compiler, "-shared", "-fPIC", "-o", tmp_path / "libcuda.so.1", tmp_path / "driver.c"]
-    subprocess.run(command, check=True, timeout=60)
-    monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
-    found = resolve_caption_env(str(tmp_path / "env"), tmp_path)
-    assert (found.capability, found.gpu_bytes) == (((8, 6), 24 * 2**30) if cuda != "None" else (None, 0))
-    assert "torch" in found.modules
+class Driver:
+    """What the library of the GPU's driver answers, for one GPU or none."""
+
+    def __init__(self, gpus=1, broken=0):
+        self.gpus, self.broken = gpus, broken
+
+    def cuInit(self, _flags):  # noqa: N802
+        return self.broken
+
+    def cuDeviceGetCount(self, count):  # noqa: N802
+        count._obj.value = self.gpus
+        return 0
+
+    def cuDeviceGet(self, device, number):  # noqa: N802
+        device._obj.value = number + 7
+        return 0
+
+    def cuDeviceGetAttribute(self, value, attribute, device):  # noqa: N802
+        value._obj.value = {75: 8, 76: 6}[attribute] if device.value == 7 else 0
+        return 0
+
+    def cuDeviceTotalMem_v2(self, size, device):  # noqa: N802
+        size._obj.value = 24 * 2**30 if device.value == 7 else 0
+        return 0
+
+
+@pytest.mark.parametrize(
+    ("driver", "found"),
+    [
+        (Driver(), {"capability": [8, 6], "bytes": 24 * 2**30}),
+        (Driver(gpus=0), None),
+        (Driver(broken=100), None),
+    ],
+)
+def test_the_driver_tells_of_the_gpu(driver, found):
+    assert look.gpu(lambda _name: driver) == found
+
+
+def test_without_a_driver_there_is_no_gpu():
+    def missing(name):
+        raise OSError(f"{name}: cannot open shared object file")
+
+    assert look.gpu(missing) is None
+
+
+@pytest.mark.parametrize(("cuda", "usable"), [("'13.0'", True), ("None", False)])
+def test_torch_says_without_being_imported_whether_it_can_use_a_gpu(tmp_path, cuda, usable):
+    (tmp_path / "__init__.py").write_text("raise ImportError('must not be imported')")
+    (tmp_path / "version.py").write_text(f"__version__ = '2.13.0'\ncuda = {cuda}\n")
+    assert look.built_for_cuda(str(tmp_path / "__init__.py")) is usable
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,7 @@ def own_rules(model: Path, folder: Path) -> list[str]:
         (["--caption_timeout", "5"], set()),
         (["--caption_dtype", "float32"], set()),  # as chosen for the CPU
     ],
-    ids=str,
+    ids=lambda value: value.__name__ if callable(value) else " ".join(sorted(value)),
 )
 def test_what_decides_the_sentence_is_captioned_again(two, run_flow, finished, model, tmp_path, change, phases):
     """The sentence is the same one again, so that refinement is not."""
