@@ -167,7 +167,8 @@ def flops(case: Case, eraser: Any) -> float:
     length, rows = eraser.settings.nframes, 2 if case.guidance > 1 else 1
     height, width = case.height // 8, case.width // 8
     with torch.device("meta"), torch.inference_mode():
-        networks = Networks(BrushNet(eraser.models.brushnet.config), MotionUNet(eraser.models.unet.config))
+        brushnet, unet = BrushNet(eraser.models.brushnet.config), MotionUNet(eraser.models.unet.config)
+        networks = Networks(brushnet.to("meta"), unet.to("meta"))  # tables that are computed lie elsewhere
         vae = Autoencoder(eraser.models.vae.config)
         sample, cond = torch.empty(rows * length, 4, height, width), torch.empty(rows * length, 5, height, width)
         text = torch.empty(rows, 77, eraser.models.unet.config.cross_attention_dim)
