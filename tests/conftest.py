@@ -8,6 +8,15 @@ from tests_support import Dataset
 os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
 
 ROOT = Path(__file__).resolve().parents[1]
+# Minutes each, mostly waiting: they start first, so that no process is left alone with them at the end.
+LONG_FILES = frozenset(
+    f"test_{name}.py"
+    for name in ("kills", "caption_kills", "embedded", "vlm_captions", "remove", "ui", "configured_server", "launcher")
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONG_FILES)
 
 
 @pytest.fixture(scope="session", autouse=True)

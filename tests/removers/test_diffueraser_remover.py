@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from diffueraser_weights import weight_paths, write_diffueraser_weights
-from tests_support import moving_square, same_weights, write_propainter_weights
+from tests_support import CAPTION, moving_square, same_weights, write_propainter_weights
+from tiny_vlms import write_tiny_vlm
 
 from lib.anchor.patch import PatchAnchorInpainter
 from lib.anchor.propainter import PropainterAnchorInpainter
@@ -26,6 +27,7 @@ from lib.settings import Anchor, DiffuEraserOptions, Engine, PropainterPrior
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = write_diffueraser_weights(tmp_path_factory.mktemp("weights"))
     write_propainter_weights(folder / "propainter")
+    write_tiny_vlm(folder / "Qwen2.5-VL-7B-Instruct", says=CAPTION)
     return folder
 
 
@@ -180,7 +182,8 @@ def test_help_settings_plan_and_checks_need_no_torch(weights, dataset, tmp_path)
         words = [word for flag, name in folders.items() for word in ("--" + flag, str(weights / name))]
         words += ["--dataset", "davis", "--video_root", str(data / "videos"), "--mask_root", str(data / "masks")]
         removal = ([*words, "--save_path", "o", "--use_anchor", "--prompt", "x"], REMOVE)
-        for line, *program in (removal, ([*words, "--output_dir", "o"],)):
+        model = str(weights / "Qwen2.5-VL-7B-Instruct")
+        for line, *program in (removal, ([*words, "--output_dir", "o", "--caption_model_path", model],)):
             assert main([*line, "--plan"], *program) == 0
             try:
                 main(["--help"], *program)
