@@ -1,8 +1,8 @@
 """Seconds and memory of a caption by a vision-language model of full size: python benchmarks/captions.py
 
 On a GPU: Qwen2.5-VL-7B with random weights in the published layout (16.6 GB in a temporary folder), asked through
-`lib.captioner.chat_model` as captioning does; what it says is noise, what it costs is not. Each attention has a process
-of its own. Then memory is really made to run out. Without a GPU: a tiny model.
+`lib.captioner.model.chat_model` as captioning does; what it says is noise, what it costs is not. Each attention has a
+process of its own. Then memory is really made to run out. Without a GPU: a tiny model.
 """
 
 import argparse
@@ -22,8 +22,8 @@ import numpy as np
 import torch
 
 from lib.captioner.backend import MAX_PIXELS, CaptionerOptions
-from lib.captioner.chat_model import Answer, ChatModel
-from lib.captioner.prompts import SYSTEM_PROMPT, USER_PROMPT
+from lib.captioner.model.chat_model import Answer, ChatModel
+from lib.captioner.words.prompts import SYSTEM_PROMPT, USER_PROMPT
 from lib.errors import InputError
 
 QWEN_LIMIT = 12_845_056  # of Qwen's own preprocessor_config.json

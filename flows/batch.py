@@ -9,10 +9,10 @@ from flows.removal_batch import RemovalBatch, ResolvedPrompt
 from lib.captioner.backend import DEFAULT_MODEL, CaptionerOptions
 from lib.captioner.environment import CaptionEnv, resolve_caption_env
 from lib.captioner.prompt_file import NEGATIVE_PROMPT, TEXT_GUIDANCE_SCALE, load_prompt_mapping, written_key
-from lib.captioner.prompts import SYSTEM_PROMPT
 from lib.captioner.readiness import captioner_fingerprint, check_captioner
 from lib.captioner.schema import read_prompt_file
-from lib.captioner.system_prompt import read_system_prompt
+from lib.captioner.words.prompts import SYSTEM_PROMPT
+from lib.captioner.words.system_prompt import read_system_prompt
 from lib.errors import InputError, check_all
 from lib.removers.products import separate_prior
 from lib.runtime.fingerprints import sha256_file

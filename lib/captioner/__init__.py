@@ -4,6 +4,6 @@ What runs in the caption environment (everything but `environment.py`, `readines
 `schema.py`, which look at it from outside) needs Python 3.10, numpy, pillow and pyyaml, PyAV to read videos on its own,
 and what the chosen backend needs: torch and transformers for `vlm`.
 
-A question's way: `sources` and `frames` give a grayed picture, `vlm` decides what is asked (`prompts`) and which answer
-is taken (`sentence`), `chat_model` asks, `prompt_file` keeps.
+A question's way: `sources` and `frames` give a grayed picture, `vlm` decides what is asked and which answer is taken,
+`model/` asks, `words/` has the questions and cleans the answers, `prompt_file` keeps. `palette` does without a model.
 """

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from lib.captioner.prompts import SYSTEM_PROMPT
+from lib.captioner.words.prompts import SYSTEM_PROMPT
 from lib.errors import InputError
 
 if TYPE_CHECKING:  # the parent of a resident captioner needs the names here without numpy

@@ -11,8 +11,8 @@ from lib.captioner.backend import DEFAULT_MODEL, MAX_PIXELS, CaptionerOptions, b
 from lib.captioner.caption_job import CaptionJob
 from lib.captioner.folders import FolderVideo, LeftOut, find_videos
 from lib.captioner.prompt_file import NEGATIVE_PROMPT, TEXT_GUIDANCE_SCALE
-from lib.captioner.prompts import SYSTEM_PROMPT
-from lib.captioner.system_prompt import read_system_prompt
+from lib.captioner.words.prompts import SYSTEM_PROMPT
+from lib.captioner.words.system_prompt import read_system_prompt
 
 _DESCRIPTION = """\
 Caption the background of videos by hand, without the rest of the project: one video (--video_path, --mask_path,

@@ -16,10 +16,10 @@ from typing import Any
 from lib.captioner import palette, vlm
 from lib.captioner.backend import DEFAULT_MODEL, CaptionerOptions
 from lib.captioner.environment import CaptionEnv, caption_device, check_caption_env
-from lib.captioner.model_files import ModelFiles, find_model, small_files
-from lib.captioner.precision import choose_attention, choose_dtype
-from lib.captioner.prompts import FIXED_PROMPTS
+from lib.captioner.model.files import ModelFiles, find_model, small_files
+from lib.captioner.model.precision import choose_attention, choose_dtype
 from lib.captioner.resident_client import caption_process_env
+from lib.captioner.words.prompts import FIXED_PROMPTS
 from lib.errors import InputError
 from lib.runtime.fingerprints import default_cache_dir, fingerprint_weights, sha256_file
 
@@ -138,6 +138,7 @@ def _rehearsal(env: CaptionEnv, options: CaptionerOptions, project_root: Path) -
 
 
 def _check_key(env: CaptionEnv, options: CaptionerOptions, files: ModelFiles) -> str:
+    here = Path(__file__).parent
     return _sha256(
         [
             str(env.python),
@@ -146,7 +147,7 @@ def _check_key(env: CaptionEnv, options: CaptionerOptions, files: ModelFiles) ->
             env.capability,
             {**options.to_dict(), "model_path": None},  # its files stand for it
             {path.name: sha256_file(path) for path in small_files(files.folder)},
-            {path.name: sha256_file(path) for path in sorted(Path(__file__).parent.glob("*.py"))},  # what rehearses
+            {str(path.relative_to(here)): sha256_file(path) for path in sorted(here.rglob("*.py"))},  # what rehearses
         ]
     )
 

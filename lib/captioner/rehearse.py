@@ -14,9 +14,9 @@ import sys
 from typing import Any
 
 from lib.captioner.backend import DEFAULT_MODEL, CaptionerOptions
-from lib.captioner.model_files import ModelFiles, find_model
-from lib.captioner.precision import choose_attention
-from lib.captioner.prompts import USER_PROMPT
+from lib.captioner.model.files import ModelFiles, find_model
+from lib.captioner.model.precision import choose_attention
+from lib.captioner.words.prompts import USER_PROMPT
 from lib.errors import InputError
 
 # Way of quantising -> the packages that read such weights, for transformers before version 5 and from there on.
@@ -36,8 +36,8 @@ def rehearse(options: CaptionerOptions) -> dict[str, Any]:
     Raises:
         InputError: what would have failed later.
     """
-    from lib.captioner.libraries import import_transformers, transformers_version
-    from lib.captioner.model_loading import plan_loading
+    from lib.captioner.model.libraries import import_transformers, transformers_version
+    from lib.captioner.model.loading import plan_loading
 
     transformers = import_transformers()
     files = find_model(options.model_path or DEFAULT_MODEL)
@@ -74,8 +74,8 @@ def _question(files: ModelFiles, options: CaptionerOptions) -> dict[str, Any]:
     import numpy as np
     from PIL import Image
 
-    from lib.captioner.chat_format import ChatFormat
-    from lib.captioner.processors import load_processor
+    from lib.captioner.model.chat_format import ChatFormat
+    from lib.captioner.model.processors import load_processor
 
     chat = ChatFormat(load_processor(files.folder))
     blank = Image.fromarray(np.full((96, 128, 3), 128, np.uint8))
@@ -84,8 +84,8 @@ def _question(files: ModelFiles, options: CaptionerOptions) -> dict[str, Any]:
 
 
 def _check_family(files: ModelFiles) -> None:
-    from lib.captioner.libraries import import_transformers
-    from lib.captioner.processors import load_config
+    from lib.captioner.model.libraries import import_transformers
+    from lib.captioner.model.processors import load_config
 
     transformers = import_transformers()
     from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING as ANSWERING
@@ -123,7 +123,7 @@ def _compute(device: str, numbers: str) -> None:
     """A torch that was not built for this GPU tells so only when it computes."""
     import torch
 
-    from lib.captioner.processors import first_line
+    from lib.captioner.model.processors import first_line
 
     try:
         float(torch.ones(2, device=device, dtype=getattr(torch, numbers, torch.float16)).sum())

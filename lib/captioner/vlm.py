@@ -1,7 +1,7 @@
 """A vision-language model as captioner: what it is asked, when it is asked again, and which answer is taken.
 
-Every sentence is cleaned (`lib.captioner.sentence`). One that broke a rule is asked for once more, more strictly; if
-that does not help, what the clean-up left is used, and if that is too little, a neutral sentence, marked as a fallback.
+Every sentence is cleaned (`words/sentence.py`). One that broke a rule is asked for once more, more strictly; if that
+does not help, what the clean-up left is used, and if that is too little, a neutral sentence, marked as a fallback.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from lib.captioner.backend import Caption, CaptionerOptions, CaptionPicture
-from lib.captioner.prompts import (
+from lib.captioner.words.prompts import (
     OBJECT_SYSTEM_PROMPT,
     OBJECT_USER_PROMPT,
     PROBLEMS,
@@ -19,7 +19,7 @@ from lib.captioner.prompts import (
     SUMMARY_USER_PROMPT,
     USER_PROMPT,
 )
-from lib.captioner.sentence import Sentence, clean_object_phrase, clean_sentence
+from lib.captioner.words.sentence import Sentence, clean_object_phrase, clean_sentence
 from lib.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ _FUNCTION_WORDS = frozenset(
 
 
 class ModelAnswer(Protocol):
-    """What the policy needs of `lib.captioner.chat_model.Answer`."""
+    """What the policy needs of `lib.captioner.model.chat_model.Answer`."""
 
     @property
     def text(self) -> str: ...
@@ -46,7 +46,7 @@ class ModelAnswer(Protocol):
 
 
 class AskedModel(Protocol):
-    """What the policy needs of `lib.captioner.chat_model.ChatModel`."""
+    """What the policy needs of `lib.captioner.model.chat_model.ChatModel`."""
 
     name: str
 
@@ -77,7 +77,7 @@ class VlmCaptioner:
     def describe(self, pictures: Sequence[CaptionPicture], object_picture: np.ndarray | None = None) -> Caption:
         """One sentence over all pictures; each is asked about, then one sentence is chosen or all are merged.
 
-        Flags: those of the sentence taken (`lib.captioner.sentence.FLAGS`), "no_visible_pixels" (the model was not
+        Flags: those of the sentence taken (`sentence.FLAGS`), "no_visible_pixels" (the model was not
         asked), "small_picture" (memory ran out, smaller pictures were shown), "object_unnamed".
         """
         conversation = _Conversation(self._model, self._options)
@@ -118,7 +118,7 @@ def descriptiveness(sentence: Sentence) -> tuple[bool, int]:
 
 
 def _load_model(options: CaptionerOptions) -> AskedModel:
-    from lib.captioner.chat_model import ChatModel  # imports torch and transformers
+    from lib.captioner.model.chat_model import ChatModel  # imports torch and transformers
 
     return ChatModel(options)
 

@@ -18,7 +18,7 @@ from urllib.parse import quote_from_bytes
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from lib.captioner.prompt_file import existing_prompt, is_ours, load_prompt_mapping
-from lib.captioner.sentence import MAX_WORDS
+from lib.captioner.words.sentence import MAX_WORDS
 from lib.errors import InputError
 from lib.report.thumbnails import thumbnail_columns, thumbnail_uris
 

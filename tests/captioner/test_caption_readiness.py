@@ -12,7 +12,7 @@ from tiny_vlms import write_tiny_vlm
 from lib.captioner import palette, readiness
 from lib.captioner.backend import CaptionerOptions
 from lib.captioner.environment import CaptionEnv, inspect_interpreter
-from lib.captioner.model_files import find_model
+from lib.captioner.model.files import find_model
 from lib.captioner.readiness import captioner_fingerprint, check_captioner
 from lib.captioner.rehearse import main, rehearse
 from lib.errors import InputError

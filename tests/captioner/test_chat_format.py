@@ -7,10 +7,10 @@ from PIL import Image
 from vlm_support import VLM_FAMILIES, VLM_SENTENCE, change_json, options, stripes
 
 from lib.captioner.backend import MAX_PIXELS
-from lib.captioner.chat_format import ChatFormat, shrunk
-from lib.captioner.chat_model import ChatModel
-from lib.captioner.processors import load_processor
-from lib.captioner.prompts import SYSTEM_PROMPT, USER_PROMPT
+from lib.captioner.model.chat_format import ChatFormat, shrunk
+from lib.captioner.model.chat_model import ChatModel
+from lib.captioner.model.processors import load_processor
+from lib.captioner.words.prompts import SYSTEM_PROMPT, USER_PROMPT
 from lib.errors import InputError
 
 REFUSING = "{{ raise_exception('System role not supported') }}"

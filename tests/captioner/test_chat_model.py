@@ -5,9 +5,9 @@ import pytest
 import torch
 from vlm_support import VLM_FAMILIES, VLM_SENTENCE, options, stripes
 
-from lib.captioner.chat_model import SMALLEST_PICTURE, ChatModel
-from lib.captioner.model_loading import ran_out_of_memory
-from lib.captioner.prompts import SYSTEM_PROMPT, USER_PROMPT
+from lib.captioner.model.chat_model import SMALLEST_PICTURE, ChatModel
+from lib.captioner.model.loading import ran_out_of_memory
+from lib.captioner.words.prompts import SYSTEM_PROMPT, USER_PROMPT
 from lib.errors import InputError
 
 

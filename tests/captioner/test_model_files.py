@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lib.captioner.model_files import ModelFiles, find_model, small_files
+from lib.captioner.model.files import ModelFiles, find_model, small_files
 from lib.errors import InputError
 
 HEADER = {

@@ -8,10 +8,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from vlm_support import VLM_SENTENCE, change_json, options, stripes
 
-from lib.captioner.chat_model import ChatModel
-from lib.captioner.model_loading import choose_device, load_model
-from lib.captioner.precision import choose_attention, choose_dtype
-from lib.captioner.prompts import SYSTEM_PROMPT, USER_PROMPT
+from lib.captioner.model.chat_model import ChatModel
+from lib.captioner.model.loading import choose_device, load_model
+from lib.captioner.model.precision import choose_attention, choose_dtype
+from lib.captioner.words.prompts import SYSTEM_PROMPT, USER_PROMPT
 from lib.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -116,7 +116,7 @@ def test_a_torchvision_that_does_not_fit_torch_does_not_matter(tiny_vlm, tmp_pat
     (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: torchvision\nVersion: 0.1.0\n")
     script = (
         "import numpy as np; from lib.captioner.backend import CaptionerOptions;"
-        "from lib.captioner.chat_model import ChatModel;"
+        "from lib.captioner.model.chat_model import ChatModel;"
         f"model = ChatModel(CaptionerOptions(backend='vlm', model_path={str(tiny_vlm())!r}, device='cpu'));"
         "print(model.ask('Rules.', 'Question?', [np.zeros((60, 80, 3), np.uint8)]).text)"
     )

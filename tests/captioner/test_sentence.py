@@ -5,8 +5,15 @@ import unicodedata
 import pytest
 from raw_captions import RAW_CAPTIONS, RAW_OBJECTS
 
-from lib.captioner.prompts import SYSTEM_PROMPT
-from lib.captioner.sentence import FLAGS, MAX_OBJECT_WORDS, MAX_WORDS, MIN_WORDS, clean_object_phrase, clean_sentence
+from lib.captioner.words.prompts import SYSTEM_PROMPT
+from lib.captioner.words.sentence import (
+    FLAGS,
+    MAX_OBJECT_WORDS,
+    MAX_WORDS,
+    MIN_WORDS,
+    clean_object_phrase,
+    clean_sentence,
+)
 
 
 @pytest.mark.parametrize(("raw", "text", "flags"), RAW_CAPTIONS)

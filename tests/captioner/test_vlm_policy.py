@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from lib.captioner.backend import MAX_PIXELS, CaptionerOptions, CaptionPicture
-from lib.captioner.prompts import (
+from lib.captioner.vlm import NEUTRAL_SENTENCE, VERSION, VlmCaptioner
+from lib.captioner.words.prompts import (
     FIXED_PROMPTS,
     OBJECT_SYSTEM_PROMPT,
     PROBLEMS,
@@ -15,8 +16,7 @@ from lib.captioner.prompts import (
     SYSTEM_PROMPT,
     USER_PROMPT,
 )
-from lib.captioner.sentence import FLAGS
-from lib.captioner.vlm import NEUTRAL_SENTENCE, VERSION, VlmCaptioner
+from lib.captioner.words.sentence import FLAGS
 from lib.errors import InputError
 
 GOOD = "A quiet stone courtyard under soft light"

@@ -14,8 +14,8 @@ from flows.command_line import parse
 from flows.plan import make_plan
 from lib.captioner.backend import CaptionerOptions, load_captioner
 from lib.captioner.jobs import CaptionJob, run_caption_job
-from lib.captioner.prompts import OBJECT_USER_PROMPT
 from lib.captioner.vlm import NEUTRAL_SENTENCE
+from lib.captioner.words.prompts import OBJECT_USER_PROMPT
 from lib.errors import InputError
 from lib.runtime.fingerprints import fingerprint_path
 from tasks import caption as caption_module

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from lib.captioner.prompt_file import PromptFields, write_prompt_file
-from lib.captioner.sentence import FLAGS as SENTENCE_FLAGS
+from lib.captioner.words.sentence import FLAGS as SENTENCE_FLAGS
 from lib.report.caption_sheet import FLAGS, SheetRow, failed_row, row_from_prompt_file, write_caption_sheet
 
 SENTENCE = "A quiet stone courtyard under soft light"

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lib.captioner.backend import DEFAULT_MODEL, CaptionerOptions
-from lib.captioner.chat_format import ChatFormat, shrunk
-from lib.captioner.libraries import import_transformers
-from lib.captioner.model_files import find_model
-from lib.captioner.model_loading import load_model, no_memory, ran_out_of_memory
-from lib.captioner.processors import load_processor
+from lib.captioner.model.chat_format import ChatFormat, shrunk
+from lib.captioner.model.files import find_model
+from lib.captioner.model.libraries import import_transformers
+from lib.captioner.model.loading import load_model, no_memory, ran_out_of_memory
+from lib.captioner.model.processors import load_processor
 
 if TYPE_CHECKING:
     import numpy as np

@@ -19,7 +19,7 @@ _TILED = 1.1  # SmolVLM's tiles together may have so much more than the limit: e
 
 
 class ChatFormat:
-    """Wraps a processor (`lib.captioner.processors`); knows nothing of weights."""
+    """Wraps a processor (`lib.captioner.model.processors`); knows nothing of weights."""
 
     def __init__(self, processor: Any) -> None:
         self._processor = processor

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from lib.captioner.background import background_only
-from lib.captioner.language import english_part, is_refusal
-from lib.captioner.raw_answer import candidate_sentences, without_lead_ins
+from lib.captioner.words.background import background_only
+from lib.captioner.words.language import english_part, is_refusal
+from lib.captioner.words.raw_answer import candidate_sentences, without_lead_ins
 
 MAX_WORDS = 30
 MIN_WORDS = 3  # of a sentence that can serve as a prompt

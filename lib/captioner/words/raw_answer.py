@@ -1,6 +1,6 @@
 """From what a model says to plain candidate sentences: special tokens, markdown, lists, labels and lead-ins go.
 
-Nothing here judges what a sentence speaks of; `lib.captioner.background` does.
+Nothing here judges what a sentence speaks of; `lib.captioner.words.background` does.
 """
 
 from __future__ import annotations

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lib.captioner.libraries import import_transformers, transformers_version
-from lib.captioner.precision import choose_attention, choose_dtype
-from lib.captioner.processors import LOCAL, first_line, load_config
+from lib.captioner.model.libraries import import_transformers, transformers_version
+from lib.captioner.model.precision import choose_attention, choose_dtype
+from lib.captioner.model.processors import LOCAL, first_line, load_config
 from lib.errors import InputError
 
 _LISTED = 3  # tensors that an error names
@@ -53,10 +53,10 @@ def load_model(folder: Path, device: str, dtype: str, attention: str) -> LoadedM
     """The model with its weights. Nothing is fetched, and no code of the folder is run.
 
     Args:
-        folder: as `lib.captioner.model_files.find_model` found it.
+        folder: as `lib.captioner.model.files.find_model` found it.
         device: "auto", "cuda" or "cpu".
-        dtype: one of `lib.captioner.precision.DTYPES`; "auto" leaves quantised weights as they are.
-        attention: one of `lib.captioner.precision.ATTENTIONS`.
+        dtype: one of `lib.captioner.model.precision.DTYPES`; "auto" leaves quantised weights as they are.
+        attention: one of `lib.captioner.model.precision.ATTENTIONS`.
 
     Raises:
         InputError: no such device, memory, package, or weights that are damaged or not those of the configuration.

@@ -9,7 +9,7 @@ import inspect
 from pathlib import Path
 from typing import Any
 
-from lib.captioner.libraries import import_transformers, processor_class, transformers_version
+from lib.captioner.model.libraries import import_transformers, processor_class, transformers_version
 from lib.errors import InputError
 
 # Code that a model's folder brings along is never run; said aloud, since transformers would ask at the terminal.
