@@ -22,7 +22,7 @@ from prefect.client.schemas import State
 from prefect.runtime import flow_run
 
 from flows.batch import Batch
-from flows.captions import caption_missing, write_sheet
+from flows.captions import SHEET_FILE, caption_missing, write_sheet
 from flows.phases import Outcome, outcome_of
 from flows.run import Run
 from lib.errors import InputError
@@ -31,7 +31,7 @@ from tasks.caching import bind
 from tasks.caption import caption
 from tasks.coarse import coarse
 from tasks.comparison import comparison
-from tasks.jobs import CoarseJob, RefineJob
+from tasks.jobs import CaptionJob, CoarseJob, RefineJob
 from tasks.refine import refine
 
 
@@ -93,8 +93,17 @@ class _AutoRefineRun(Run[Batch]):
                 future.wait()
                 outcomes[job.video.name] = outcome_of(future.state)
                 self.watch(job, outcomes[job.video.name])
-        write_sheet(self.settings.output_dir, jobs, outcomes)
+        self._show_captions(jobs, outcomes)
         return [name for name, outcome in outcomes.items() if outcome.succeeded]
+
+    def _show_captions(self, jobs: list[CaptionJob], outcomes: dict[str, Outcome]) -> None:
+        page = self.settings.output_dir / SHEET_FILE
+        try:
+            write_sheet(page, jobs, outcomes)
+        except OSError as error:  # it is for people: the videos go on without it
+            self.progress.warn(f"{page}: the page of captions cannot be written ({error.strerror})")
+        else:
+            self.progress.say(f"all captions: {page}")
 
     def refine_phase(self, names: list[str]) -> dict[str, tuple[RefineJob, str]]:
         """Phase 3; for each video that gets on, its job and the key that stands for its result."""

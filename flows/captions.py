@@ -26,10 +26,10 @@ def caption_missing(batch: Batch, jobs: Sequence[CaptionJob]) -> dict[str, End]:
     return {job.video.name: {"error": f"the caption batch failed: {reason}"} for job in missing}
 
 
-def write_sheet(output_dir: Path, jobs: Sequence[CaptionJob], outcomes: Mapping[str, Outcome]) -> Path:
+def write_sheet(path: Path, jobs: Sequence[CaptionJob], outcomes: Mapping[str, Outcome]) -> None:
     """The page with every video's caption beside what the captioner saw."""
     rows = [_row(job, outcomes[job.video.name]) for job in jobs]
-    return write_caption_sheet(rows, output_dir / SHEET_FILE, title=f"Captions of {output_dir.name}")
+    write_caption_sheet(rows, path, title=f"Captions of {path.parent.name}")
 
 
 def _row(job: CaptionJob, outcome: Outcome) -> SheetRow:

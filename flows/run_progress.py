@@ -51,6 +51,11 @@ class RunProgress:
             self._prompts[video] = str(record.facts["prompt"])
         self._show(video, summary)
 
+    def say(self, text: str) -> None:
+        """Say something that a person wants to know, on the terminal and in the UI."""
+        tqdm.write(text)
+        self._logger.info("%s", text)
+
     def warn(self, text: str) -> None:
         """Say something that holds for the whole run."""
         tqdm.write(f"warning: {text}")

@@ -78,6 +78,13 @@ def test_the_sheet_shows_every_caption(finished):
         assert (finished / "prompt_cache" / "seen" / f"{name}.jpg").is_file()
 
 
+def test_a_page_that_cannot_be_written_stops_no_video(two, run_flow, tmp_path, capsys):
+    (tmp_path / "out" / "caption_sheet.html").mkdir(parents=True)
+    run = run_flow([*two.flags(tmp_path / "out"), "--caption_source", "original"])
+    assert run.state.is_completed(), run.state.message
+    assert "caption_sheet.html: the page of captions cannot be written" in capsys.readouterr().out
+
+
 def refuse(*_: object) -> None:
     raise AssertionError("the caption pool was asked")
 
