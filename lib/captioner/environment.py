@@ -76,17 +76,13 @@ def inspect_interpreter(python: Path) -> CaptionEnv:
     return env
 
 
-def check_caption_env(env: CaptionEnv, backend: str, *, reads_videos: bool = True) -> None:
-    """Refuse an environment that lacks what a backend needs.
-
-    Args:
-        reads_videos: False when pictures are prepared for it, so that it needs no PyAV.
+def check_caption_env(env: CaptionEnv, backend: str) -> None:
+    """Refuse an environment that lacks what a backend needs. Pictures are prepared for it, so that it needs no PyAV.
 
     Raises:
         InputError: what is missing, and the command that installs it.
     """
-    needed = (*BACKEND_MODULES[backend], *(("av",) if reads_videos else ()))
-    missing = [_PACKAGES.get(module, module) for module in needed if module not in env.modules]
+    missing = [_PACKAGES.get(module, module) for module in BACKEND_MODULES[backend] if module not in env.modules]
     if missing:
         raise InputError(
             f"Caption environment {env.prefix} lacks {', '.join(missing)} (needed by the caption backend {backend!r}). "

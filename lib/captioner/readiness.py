@@ -36,7 +36,7 @@ def check_captioner(env: CaptionEnv, options: CaptionerOptions, project_root: Pa
     Raises:
         InputError: what is missing, and how to get it.
     """
-    check_caption_env(env, options.backend, reads_videos=False)
+    check_caption_env(env, options.backend)
     if options.backend != "vlm":
         return
     files = find_model(options.model_path or DEFAULT_MODEL)
