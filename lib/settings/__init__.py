@@ -14,6 +14,7 @@ from lib.settings.engines import (
     RemoveAnchor,
 )
 from lib.settings.groups import (
+    BatchExecution,
     CaptionEnvironment,
     Execution,
     InputOutput,
@@ -24,6 +25,7 @@ from lib.settings.groups import (
     Products,
     Prompts,
     RemoveControl,
+    RemoveExecution,
     RemoveInputOutput,
     RemovePrompts,
     SettingsGroup,
@@ -35,6 +37,7 @@ __all__ = [
     "Anchor",
     "AnchorName",
     "AutoRefineSettings",
+    "BatchExecution",
     "CaptionEnvironment",
     "DiffuEraserOptions",
     "Engine",
@@ -50,6 +53,7 @@ __all__ = [
     "PropainterPrior",
     "RemoveAnchor",
     "RemoveControl",
+    "RemoveExecution",
     "RemoveInputOutput",
     "RemovePrompts",
     "RemoveSettings",

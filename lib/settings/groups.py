@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from lib.captioner.backend import DEFAULT_MODEL, MAX_PIXELS
 
@@ -199,7 +199,42 @@ class Metrics(SettingsGroup):
 class Execution(SettingsGroup):
     """How the run is carried out; never changes a result."""
 
+    gpus: tuple[int, ...] = Field(
+        default=(), description="work on these GPUs only, as 0,2 (of those that CUDA_VISIBLE_DEVICES shows); default: all"
+    )
     max_workers: int | None = Field(
-        default=None, ge=1, description="videos at a time; default: what the engine suggests"
+        default=None, ge=1, description="videos at a time; default: one a GPU, else what the engine suggests"
     )
     task_retries: int = Field(default=1, ge=0, description="times a failed video is tried again in its phase")
+    retry_delay: float = Field(
+        default=5.0, ge=0, description="seconds before a video is tried again; twice as long each further time"
+    )
+
+    @field_validator("gpus")
+    @classmethod
+    def _check_gpus(cls, gpus: tuple[int, ...]) -> tuple[int, ...]:
+        if any(gpu < 0 for gpu in gpus) or len(set(gpus)) < len(gpus):
+            raise ValueError(f"gpus is {','.join(map(str, gpus))}; give each GPU's number once, counted from 0")
+        return gpus
+
+
+class BatchExecution(Execution):
+    """How the run is carried out; never changes a result."""
+
+    phase1_timeout: float | None = Field(
+        default=None, gt=0, description="seconds that a video may take in phase 1, retries included; default: any time"
+    )
+    phase3_timeout: float | None = Field(default=None, gt=0, description="the same for phase 3")
+    shards: int = Field(
+        default=0,
+        ge=0,
+        description="split the batch into so many parts for the boxes whose workers poll shard-pool; default: all here",
+    )
+
+
+class RemoveExecution(Execution):
+    """How the run is carried out; never changes a result."""
+
+    timeout: float | None = Field(
+        default=None, gt=0, description="seconds that a video may take, retries included; default: any time"
+    )

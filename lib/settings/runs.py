@@ -7,6 +7,7 @@ from pydantic import BaseModel, model_validator
 
 from lib.settings.engines import ANCHORS_OF_ENGINE, Anchor, DiffuEraserOptions, Engine, PropainterPrior, RemoveAnchor
 from lib.settings.groups import (
+    BatchExecution,
     CaptionEnvironment,
     Execution,
     InputOutput,
@@ -18,6 +19,7 @@ from lib.settings.groups import (
     Products,
     Prompts,
     RemoveControl,
+    RemoveExecution,
     RemoveInputOutput,
     RemovePrompts,
     SettingsGroup,
@@ -103,6 +105,7 @@ class AutoRefineSettings(RunSettings):
     prompts: Prompts = Prompts()  # type: ignore[assignment]
     phase_control: PhaseControl = PhaseControl()
     phase1_speed: Phase1Speed = Phase1Speed()
+    execution: BatchExecution = BatchExecution()  # type: ignore[assignment]
 
     @model_validator(mode="after")
     def _check_captioner(self) -> Self:
@@ -157,6 +160,7 @@ class RemoveSettings(RunSettings):
     prompts: RemovePrompts = RemovePrompts()  # type: ignore[assignment]
     control: RemoveControl = RemoveControl()
     anchor: RemoveAnchor = RemoveAnchor()  # type: ignore[assignment]
+    execution: RemoveExecution = RemoveExecution()  # type: ignore[assignment]
 
     @property
     def output_dir(self) -> Path:
