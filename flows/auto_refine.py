@@ -72,7 +72,8 @@ class _AutoRefineRun(Run[Batch]):
             return dict.fromkeys(self.coarse_jobs, "")
         skip = self.settings.phase_control.skip_phase1_if_exists
         kept = self.keep_existing(jobs, "--skip_phase1_if_exists") if skip else {}
-        outcomes = self.run_phase(coarse, [job for job in jobs if job.video.name not in kept])
+        todo = [job for job in jobs if job.video.name not in kept]
+        outcomes = self.run_phase(coarse, todo, timeout=self.settings.execution.phase1_timeout)
         made = {job.video.name: job.cache_key for job in jobs if job.video.name in outcomes}
         return kept | {name: key for name, key in made.items() if outcomes[name].succeeded}
 
@@ -112,7 +113,8 @@ class _AutoRefineRun(Run[Batch]):
         skip = control.skip_phase3_if_exists and not control.force_refine
         kept = self.keep_existing(list(jobs.values()), "--skip_phase3_if_exists") if skip else {}
         todo = [job for name, job in jobs.items() if name not in kept]
-        outcomes = self.run_phase(refine, todo, control.force_refine)
+        timeout = self.settings.execution.phase3_timeout
+        outcomes = self.run_phase(refine, todo, refresh=control.force_refine, timeout=timeout)
         made = {name: job.cache_key for name, job in jobs.items() if name in outcomes and outcomes[name].succeeded}
         return {name: (jobs[name], key) for name, key in (kept | made).items()}
 
@@ -129,4 +131,4 @@ class _AutoRefineRun(Run[Batch]):
             self.batch.comparison_of_phases(self.coarse_jobs[name], coarse_keys[name], job, key)
             for name, (job, key) in refined.items()
         ]
-        self.run_phase(comparison, jobs)
+        self.run_phase(comparison, jobs, gpu=False)

@@ -9,6 +9,7 @@ from lib.errors import InputError
 from lib.records import canonical_hash
 from lib.runtime.fingerprints import fingerprint_path, sha256_file
 from lib.settings import RunSettings
+from lib.video.clip import probe_clip
 from lib.video.datasets import DatasetScan, Video, scan_dataset
 
 SINGLE_VIDEO = "single_video"
@@ -62,6 +63,16 @@ def fingerprint_inputs(videos: Iterable[Video]) -> dict[str, Fingerprints | Inpu
     videos = list(videos)
     with ThreadPoolExecutor(_HASHING_THREADS) as pool:
         return dict(zip([video.name for video in videos], pool.map(one, videos), strict=True))
+
+
+def pixel_count(video: Video, limit: int = -1) -> int:
+    """Pixels of all frames (of `limit` frames at most): how long a video takes, compared with others. 0: unknown."""
+    try:
+        info = probe_clip(video.video_path)
+    except InputError:  # said when its phase reads it
+        return 0
+    frames = info.frame_count or 0
+    return info.height * info.width * (min(frames, limit) if limit > 0 else frames)
 
 
 def adopted_key(path: Path) -> str:

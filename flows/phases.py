@@ -1,41 +1,36 @@
-"""Runs one phase over many videos in a pool of processes; one video's failure, even its process's death, is its own.
+"""Runs one phase over many videos, a process a GPU; one video's failure, even its process's death, is its own.
 
-A killed process breaks the whole pool. Its mark on disk tells which video it was working on: that one's death is
-counted, and everything unfinished goes into a new pool.
+Every lane has a pool of its own, so a process that is killed takes no other with it. The video that it was working on
+gets a second try, elsewhere if there is an elsewhere; a GPU on which videos die is left aside as long as others work.
 """
 
-import os
 import time
-from collections import Counter
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import cv2
 from prefect import Task, flow
-from prefect.client.orchestration import get_client
 from prefect.client.schemas import State
-from prefect.context import FlowRunContext
-from prefect.exceptions import ObjectNotFound
 from prefect.futures import PrefectConcurrentFuture, PrefectFuture
 from prefect.logging import get_run_logger
-from prefect.states import Completed, Crashed, Failed
-from prefect.task_runners import ProcessPoolTaskRunner, ThreadPoolTaskRunner
+from prefect.states import Completed, Failed
+from prefect.task_runners import ThreadPoolTaskRunner
 
+from flows.lanes import Lane, threads_each
 from lib.records import PhaseRecord, Status
-from lib.runtime.running import forget_running, running_names
-from lib.runtime.slots import init_worker, notice_dead_processes
+from lib.removers.gpu import GpuLostError
+from lib.runtime.slots import Slot, lease_dir
 from tasks.jobs import Job
 from tasks.record_store import find_record
-from tasks.removal import running_dir
 
-_MAX_DEATHS = 2
-_POLL_SECONDS = 0.2
-_pool_work: ContextVar[Callable[[], State[Any]]] = ContextVar("pool_work")
+_MAX_DEATHS = 2  # of the processes that work on a video
+_MAX_LOSSES = 3  # videos in a row that every GPU was lost over; what kills processes otherwise may be a video's size
+_POLL_SECONDS = 0.1
+_THREADS = 4  # that look up what is there already
+_phase_work: ContextVar[Callable[[], State[Any]]] = ContextVar("phase_work")
 
 
 @dataclass(frozen=True)
@@ -56,136 +51,188 @@ Watcher = Callable[[Job, Outcome], None]  # told of each video as soon as it is 
 
 @dataclass(frozen=True)
 class PhaseRunner:
-    """How phases run: how many videos at a time, and where processes say what they are working on."""
+    """Where and how phases run."""
 
-    state_dir: Path
-    workers: int
+    slots: tuple[Slot, ...]
     watch: Watcher
+    most: int | None = None  # processes at a time; None: as many as there are slots
+    leases: Path = field(default_factory=lease_dir)
 
-    def run(self, name: str, task: Task[..., Any], jobs: Sequence[Job]) -> dict[str, Outcome]:
-        """Run the bound task for every job, in as many pools as it takes; an outcome for each video name."""
-        phase = _Phase(name, self)
-        waiting = list(jobs)
-        while waiting:
-            waiting = phase.run_pool(task, waiting)
+    def run(
+        self, name: str, task: Task[..., Any], jobs: Sequence[Job], timeout: float | None = None
+    ) -> dict[str, Outcome]:
+        """Run the bound task for every job; an outcome for each video name.
+
+        Args:
+            jobs: those that take longest first, so that all processes end together.
+            timeout: seconds that one video may take, its retries included; None: any time.
+        """
+        phase = _Phase(name, task, self, timeout)
+        token = _phase_work.set(lambda: phase.run(jobs))
+        try:
+            named = phase_run.with_options(name=name, flow_run_name=f"{name} x{len(jobs)}")
+            state = named([job.video.name for job in jobs], return_state=True)
+        finally:
+            _phase_work.reset(token)
+        for job in jobs:
+            if job.video.name not in phase.outcomes:
+                phase.note(job, Outcome("failed", reason=f"the {name} phase failed: {state.message}"))
         return phase.outcomes
 
 
 @dataclass
 class _Phase:
-    """The state of one phase while pools come and go."""
+    """The state of one phase."""
 
     name: str
+    task: Task[..., Any]
     runner: PhaseRunner
+    timeout: float | None
     outcomes: dict[str, Outcome] = field(default_factory=dict)
-    deaths: Counter[str] = field(default_factory=Counter)
-    fruitless_pools: int = 0
+    waiting: deque[Job] = field(default_factory=deque)
+    lanes: list[Lane] = field(default_factory=list)
+    died_on: dict[str, list[Slot]] = field(default_factory=dict)  # by video, for those whose process died
+    losses: int = 0  # videos that failed with their GPU, since one got through
 
-    def run_pool(self, task: Task[..., Any], jobs: Sequence[Job]) -> list[Job]:
-        """One pool from start to end; returns the jobs that have to run again because a process was killed."""
-        lost: list[Job] = []
-        misses = sum(bool(task.refresh_cache) or find_record(job)[0] is None for job in jobs)
-        # The type of a runner names the type of its futures, which with_options does not allow for.
-        pool: Any = self._process_pool(min(self.runner.workers, misses)) if misses else ThreadPoolTaskRunner(4)
-
-        for name in running_names(self._marks):
-            forget_running(self._marks, name)
-        token = _pool_work.set(lambda: self._run_jobs(task, jobs, lost))
+    def run(self, jobs: Sequence[Job]) -> State[Any]:
+        """All jobs: what is there already in threads, the rest in the lanes."""
+        there = [job for job in jobs if not self.task.refresh_cache and find_record(job)[0] is not None]
+        lookups = {self.task.submit(job): job for job in there}
+        self.waiting.extend(job for job in jobs if job not in there)
+        most = min(self.runner.most or len(self.runner.slots), len(self.runner.slots), len(self.waiting))
+        self.lanes = [Lane(slot, self.runner.leases, threads_each(most)) for slot in self.runner.slots]
         try:
-            named = pool_run.with_options(name=self.name, flow_run_name=f"{self.name} x{len(jobs)}", task_runner=pool)
-            state = named([job.video.name for job in jobs], return_state=True)
-        finally:
-            _pool_work.reset(token)
-        for job in jobs:
-            if job.video.name not in self.outcomes and job not in lost:
-                self._note(job, Outcome("failed", reason=f"the {self.name} pool failed: {state.message}"))
-        return self._after_deaths(lost, progressed=len(lost) < len(jobs))
-
-    def _run_jobs(self, task: Task[..., Any], jobs: Sequence[Job], lost: list[Job]) -> State[Any]:
-        pending = {task.submit(job): job for job in jobs}
-        while pending:
-            ended = [future for future in pending if _has_ended(future)]
-            for future in ended:
-                job = pending.pop(future)
-                if not self._settle(future, job):
-                    lost.append(job)
-            if not ended:
-                time.sleep(_POLL_SECONDS)
-                self._notice_deaths()
-        failed = [job.video.name for job in jobs if (end := self.outcomes.get(job.video.name)) and not end.succeeded]
-        if lost or failed:
-            return Failed(message=_describe(failed, [job.video.name for job in lost], len(jobs)))
+            self._work(lookups, most)
+        except BaseException:
+            self._close_all(kill=True)
+            raise
+        self._close_all(kill=False)
+        failed = [job.video.name for job in jobs if not self.outcomes[job.video.name].succeeded]
+        if failed:
+            return Failed(message=f"{len(failed)} of {len(jobs)} videos failed: {', '.join(failed)}")
         return Completed(message=f"{len(jobs)} videos")
 
-    @property
-    def _marks(self) -> Path:
-        return running_dir(self.runner.state_dir, self.name)
+    def _work(self, lookups: dict[PrefectFuture[Any], Job], most: int) -> None:
+        told = False
+        while lookups or self.waiting or self._busy():
+            for future in [future for future in lookups if _has_ended(future)]:
+                future.wait()
+                self.note(lookups.pop(future), outcome_of(future.state))
+            for lane in self._busy():
+                self._look_at(lane)
+            self._hand_out(most)
+            if self.waiting and not told and not self._busy():
+                told = True
+                get_run_logger().warning("%s waits: every GPU is taken by another run", self.name)
+            time.sleep(_POLL_SECONDS)
 
-    def _process_pool(self, workers: int) -> ProcessPoolTaskRunner:
-        threads = max(1, (os.cpu_count() or 1) // workers)
-        return ProcessPoolTaskRunner(
-            max_workers=workers,
-            initializer=init_pool_process,
-            initargs=(self.runner.state_dir / "slots", workers, threads),
-        )
+    def _busy(self) -> list[Lane]:
+        return [lane for lane in self.lanes if lane.job is not None]
 
-    def _settle(self, future: PrefectFuture[Any], job: Job) -> bool:
-        """Note how the job ended; False if its process is gone."""
-        try:
-            future.wait()
-        except BrokenProcessPool:
-            _mark_crashed(future)
-            return False
-        self._note(job, outcome_of(future.state))
-        return True
+    def _hand_out(self, most: int) -> None:
+        """Give waiting jobs to idle lanes; open lanes come first, their models are loaded."""
+        if not self.waiting:
+            self._close_idle()
+            return
+        usable = [lane for lane in self.lanes if not lane.is_lost] or self.lanes
+        for lane in sorted(usable, key=lambda lane: not lane.is_open):
+            if lane.job is not None or (not lane.is_open and sum(other.is_open for other in self.lanes) >= most):
+                continue
+            job = self._next_job(lane, usable)
+            if job is not None and (lane.is_open or lane.open()):
+                self.waiting.remove(job)
+                lane.start(self.task, job)
 
-    def _notice_deaths(self) -> None:
-        """Otherwise the pool may never see the death of the process that it started last."""
-        context = FlowRunContext.get()
-        if context and isinstance(context.task_runner, ProcessPoolTaskRunner) and running_names(self._marks):
-            executor = context.task_runner._executor  # the runner hides its pool
-            if executor is not None:
-                notice_dead_processes(executor)
+    def _next_job(self, lane: Lane, usable: Sequence[Lane]) -> Job | None:
+        """The first one that has not died here already, unless there is no other place for it."""
+        for job in self.waiting:
+            died_on = self.died_on.get(job.video.name, [])
+            if lane.slot not in died_on or all(other.slot in died_on for other in usable):
+                return job
+        return None
 
-    def _note(self, job: Job, outcome: Outcome) -> None:
+    def _look_at(self, lane: Lane) -> None:
+        """Note how a lane's job ended, if it did."""
+        job = lane.job
+        if job is None:
+            return
+        if lane.ended():
+            lane.job, state = None, lane.result()
+            error = None if state is None else _gpu_loss(state)
+            if state is None or error:
+                self._note_death(lane, job, error)
+            else:
+                lane.blame.clear()
+                self.losses = 0
+                self.note(job, outcome_of(state))
+        elif self.timeout is not None and lane.seconds() > self.timeout:
+            reason = f"{self.name} took longer than {self.timeout:g} s and was stopped"
+            lane.job = None
+            lane.stop_job(reason)
+            self.note(job, Outcome("failed", reason=reason))
+
+    def _note_death(self, lane: Lane, job: Job, error: GpuLostError | None) -> None:
+        """A process is no more, or of no more use: its video runs again, or has used up its lives."""
+        name = job.video.name
+        lane.close(kill=True)
+        lane.blame[name] = error is not None
+        slots = self.died_on.setdefault(name, [])
+        slots.append(lane.slot)
+        why = str(error) if error else "its process was killed"
+        get_run_logger().warning("%s of %s on %s: %s", self.name, name, lane.slot, why)
+        if len(slots) < _MAX_DEATHS:
+            self.waiting.appendleft(job)
+        else:
+            reason = why if error else f"the process that worked on it was killed {_MAX_DEATHS} times (out of memory?)"
+            self.note(job, Outcome("failed", reason=reason))
+            self._absolve(name, slots)
+            self.losses += error is not None
+            if self.losses >= _MAX_LOSSES:
+                self._give_up(why)
+
+    def _absolve(self, name: str, slots: Sequence[Slot]) -> None:
+        """A video that dies on one GPU and on another is to blame itself."""
+        if len({slot.gpu for slot in slots}) > 1:
+            for lane in self.lanes:
+                lane.blame.pop(name, None)
+
+    def _give_up(self, why: str) -> None:
+        reason = f"not tried, {self.name} failed on {_MAX_LOSSES} videos in a row: {why}"
+        while self.waiting:
+            self.note(self.waiting.popleft(), Outcome("failed", reason=reason))
+
+    def note(self, job: Job, outcome: Outcome) -> None:
+        """Say how a job ended."""
         self.outcomes[job.video.name] = outcome
         self.runner.watch(job, outcome)
 
-    def _after_deaths(self, lost: Sequence[Job], progressed: bool) -> list[Job]:
-        """Count the deaths; a video that has used up its lives fails, the other lost ones run again."""
-        if not lost:
-            return []
-        killed = running_names(self._marks)
-        self.deaths.update(killed)
-        self.fruitless_pools = 0 if killed or progressed else self.fruitless_pools + 1
-        get_run_logger().warning("%s: a process was killed while it worked on %s", self.name, ", ".join(killed) or "?")
-        if self.fruitless_pools >= _MAX_DEATHS:
-            return self._give_up(lost, f"{_MAX_DEATHS} pools died before they began to work; see the server's log")
-        hopeless = [job for job in lost if self.deaths[job.video.name] >= _MAX_DEATHS]
-        self._give_up(hopeless, f"the process that worked on it was killed {_MAX_DEATHS} times (out of memory?)")
-        return [job for job in lost if job not in hopeless]
+    def _close_idle(self) -> None:
+        """Leave GPUs that nothing waits for to other runs."""
+        for lane in self.lanes:
+            if lane.is_open and lane.job is None:
+                lane.close()
 
-    def _give_up(self, jobs: Sequence[Job], reason: str) -> list[Job]:
-        for job in jobs:
-            self._note(job, Outcome("failed", reason=reason))
-        return []
+    def _close_all(self, *, kill: bool) -> None:
+        for lane in self.lanes:
+            lane.close(kill=kill)
 
 
-@flow(persist_result=False)
-def pool_run(videos: list[str]) -> State[Any]:  # noqa: ARG001 (shown in the UI)
-    """The subflow of one pool."""
-    return _do_pool_work()
+_threads: Any = ThreadPoolTaskRunner(_THREADS)  # the type of a runner names the type of its futures
 
 
-def _do_pool_work() -> State[Any]:
+@flow(persist_result=False, task_runner=_threads)
+def phase_run(videos: list[str]) -> State[Any]:  # noqa: ARG001 (shown in the UI)
+    """The subflow of one phase."""
+    return _do_phase_work()
+
+
+def _do_phase_work() -> State[Any]:
     """Outside the flow's own function: that travels to the pool's processes with everything it refers to."""
-    return _pool_work.get()()
+    return _phase_work.get()()
 
 
-def init_pool_process(slot_dir: Path, workers: int, threads: int) -> None:
-    """Runs once in each pool process: take a slot, end with the parent, share the cores."""
-    init_worker(workers, slot_dir)
-    cv2.setNumThreads(threads)
+def _has_ended(future: PrefectFuture[Any]) -> bool:
+    return isinstance(future, PrefectConcurrentFuture) and future.wrapped_future.done()
 
 
 def outcome_of(state: State[Any]) -> Outcome:
@@ -197,18 +244,8 @@ def outcome_of(state: State[Any]) -> Outcome:
     return Outcome("failed", reason=reason or state.message or state.name or "unknown")
 
 
-def _has_ended(future: PrefectFuture[Any]) -> bool:
-    return isinstance(future, PrefectConcurrentFuture) and future.wrapped_future.done()
-
-
-def _mark_crashed(future: PrefectFuture[Any]) -> None:
-    """Say so in the UI, where the run would stay Running; one that never started is not known there."""
-    crashed = Crashed(message="the process that ran this task was killed")
-    with suppress(ObjectNotFound), get_client(sync_client=True) as client:
-        client.read_task_run(future.task_run_id)
-        client.set_task_run_state(future.task_run_id, crashed, force=True)
-
-
-def _describe(failed: Sequence[str], lost: Sequence[str], count: int) -> str:
-    parts = [f"{len(failed)} of {count} videos failed: {', '.join(failed)}"] if failed else []
-    return "; ".join(parts + ([f"lost with a killed process: {', '.join(lost)}"] if lost else []))
+def _gpu_loss(state: State[Any]) -> GpuLostError | None:
+    if state.is_completed():
+        return None
+    error = state.result(raise_on_failure=False)
+    return error if isinstance(error, GpuLostError) else None

@@ -54,7 +54,7 @@ def remove(settings: RemoveSettings) -> State[Any]:
     run = _RemoveRun("remove", batch)
     removed = run.remove_phase()
     if settings.products.save_comparison:
-        run.run_phase(comparison, [batch.comparison(job, job.cache_key) for job in removed])
+        run.run_phase(comparison, [batch.comparison(job, job.cache_key) for job in removed], gpu=False)
     return run.finish()
 
 
@@ -62,7 +62,8 @@ class _RemoveRun(Run[RemoveBatch]):
     def remove_phase(self) -> list[RemoveJob]:
         """The jobs of the videos that have a result."""
         jobs = [job for video, prints in self.read_inputs() if (job := self._job(video, prints))]
-        outcomes = self.run_phase(remove_task, jobs, self.settings.control.force)
+        control, timeout = self.settings.control, self.settings.execution.timeout
+        outcomes = self.run_phase(remove_task, jobs, refresh=control.force, timeout=timeout)
         return [job for job in jobs if outcomes[job.video.name].succeeded]
 
     def _job(self, video: Video, fingerprints: Fingerprints) -> RemoveJob | None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 from prefect.artifacts import create_link_artifact, create_table_artifact
@@ -9,7 +10,8 @@ from prefect.client.schemas import State
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
-from flows.inputs import Fingerprints, adopted_key, find_videos, fingerprint_inputs
+from flows.inputs import Fingerprints, adopted_key, find_videos, fingerprint_inputs, pixel_count
+from flows.lanes import cpu_slots, slots_for
 from flows.phases import Outcome, PhaseRunner
 from flows.removal_batch import RemovalBatch
 from flows.report import Summary, summarise, table_rows, text_table, write_summary
@@ -18,7 +20,7 @@ from lib.errors import InputError
 from lib.video.datasets import Video
 from tasks.caching import bind
 from tasks.jobs import Job, RemovalJob
-from tasks.record_store import find_record
+from tasks.record_store import find_record, make_output_dir
 
 AnyBatch = TypeVar("AnyBatch", bound=RemovalBatch[Any])
 
@@ -30,11 +32,10 @@ class Run(Generic[AnyBatch]):
         self.flow_name, self.batch, self.settings = flow_name, batch, batch.settings
         self.started = time.monotonic()
         self.progress = RunProgress()
-        self.runner = PhaseRunner(
-            state_dir=self.settings.output_dir / ".prefect",
-            workers=self.settings.execution.max_workers or batch.remover.suggested_workers(),
-            watch=self.watch,
-        )
+        execution = self.settings.execution
+        self.slots = slots_for(execution, batch.remover)
+        self.runner = PhaseRunner(self.slots, self.watch, most=execution.max_workers)
+        make_output_dir(self.settings.output_dir)
 
     def watch(self, job: Job, outcome: Outcome) -> None:
         self.progress.note(job.video.name, job.phase, outcome)
@@ -53,15 +54,33 @@ class Run(Generic[AnyBatch]):
                 self.progress.note(video.name, "scan", Outcome("failed", reason=str(found)))
             else:
                 readable.append((video, found))
-        return readable
+        return self._by_size(readable)
 
-    def run_phase(self, task: Any, jobs: Sequence[Job], refresh: bool = False) -> dict[str, Outcome]:
-        """Run the task for every job; an outcome for each video name."""
+    def _by_size(self, videos: list[tuple[Video, Fingerprints]]) -> list[tuple[Video, Fingerprints]]:
+        """The largest first where several are worked on at a time, so that all processes end together."""
+        if len(self.slots) == 1:
+            return videos
+        limit = self.settings.processing.video_length
+        return sorted(videos, key=lambda item: -pixel_count(item[0], limit))
+
+    def run_phase(
+        self, task: Any, jobs: Sequence[Job], *, refresh: bool = False, timeout: float | None = None, gpu: bool = True
+    ) -> dict[str, Outcome]:
+        """Run the task for every job; an outcome for each video name.
+
+        Args:
+            refresh: run what is cached as well.
+            timeout: seconds that one video may take.
+            gpu: whether the task works on the engine's GPU.
+        """
         if not jobs:
             return {}
-        retried = task.with_options(retries=self.settings.execution.task_retries)
+        retries, delay = self.settings.execution.task_retries, self.settings.execution.retry_delay
+        retried = task.with_options(retries=retries, retry_delay_seconds=[delay * 2**n for n in range(retries)])
+        bound = bind(retried, self.settings.output_dir, refresh=refresh)
+        runner = self.runner if gpu else replace(self.runner, slots=cpu_slots(len(self.slots)))
         with self.progress.phase(task.name, len(jobs)):
-            return self.runner.run(task.name, bind(retried, self.settings.output_dir, refresh=refresh), jobs)
+            return runner.run(task.name, bound, jobs, timeout)
 
     def keep_existing(self, jobs: Sequence[RemovalJob], flag: str) -> dict[str, str]:
         """The videos whose result is there but is not what the cache would give, and their keys."""

@@ -18,6 +18,7 @@ from prefect.logging import get_run_logger
 from prefect.transactions import BaseTransaction, IsolationLevel
 
 from lib.errors import InputError
+from lib.removers.gpu import GpuLostError
 from lib.runtime.file_lock import LockedFile, try_lock
 from tasks.jobs import Job
 from tasks.record_store import find_record, results_dir
@@ -75,9 +76,9 @@ def run_nested(task: Task[..., _Result], *args: Any) -> _Result:
 
 
 def worth_retrying(_task: Any, _run: Any, state: Any) -> bool:
-    """Bad input stays bad: only other failures are tried again."""
+    """Bad input stays bad, and a lost GPU lost to this process: only other failures are tried again."""
     error = state.result(raise_on_failure=False)
-    return not isinstance(error, InputError)
+    return not isinstance(error, (InputError, GpuLostError))
 
 
 class FileLockManager(LockManager):

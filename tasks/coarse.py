@@ -13,7 +13,6 @@ from tasks.removal import run_removal
     task_run_name="coarse-{job.video.name}",
     persist_result=True,
     result_serializer="json",
-    retry_delay_seconds=2,
     retry_condition_fn=worth_retrying,
 )
 def coarse(job: CoarseJob) -> PhaseRecord:

@@ -16,6 +16,13 @@ def results_dir(output_dir: Path) -> Path:
     return output_dir / ".prefect" / "results"
 
 
+def make_output_dir(output_dir: Path) -> None:
+    """The folder and, for this user's eyes only, its `.prefect`: records are trusted, logs and states are private."""
+    for folder in (output_dir / ".prefect", results_dir(output_dir)):
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
+
+
 def find_record(job: Job) -> tuple[PhaseRecord | None, str]:
     """The record under the job's key if it still holds, else None; and why not."""
     path = results_dir(job.output_dir) / job.cache_key

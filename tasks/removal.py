@@ -9,24 +9,23 @@ from lib.model_loads import model_loads
 from lib.provenance import FILE_NAME, peak_memory_bytes, software_versions, write_json
 from lib.records import PhaseRecord, artifacts_of
 from lib.removers.clip_removal import Guidance, RemovalOutcome, remove_from_clip
+from lib.removers.gpu import gpu_loss
 from lib.removers.registry import get_anchor, get_remover
-from lib.runtime.running import mark_running
 from tasks.jobs import GuidedJob, RemovalJob
 from tasks.prior import PriorStep
 from tasks.progress import Progress
 
 
-def running_dir(state_dir: Path, phase: str) -> Path:
-    """Where processes say which video they are working on."""
-    return state_dir / "running" / phase
-
-
 def run_removal(job: RemovalJob, guidance: Guidance | None = None, *, lossless: bool = False) -> PhaseRecord:
-    """Remove the object from the job's video and vouch for the files."""
+    """Remove the object from the job's video and vouch for the files.
+
+    Raises:
+        GpuLostError: this process can use its GPU no more.
+    """
     start = time.monotonic()
     remover = get_remover(job.engine, job.prior, job.options)
     make_prior = PriorStep(job, remover.prior) if remover.prior else None
-    with mark_running(running_dir(job.output_dir / ".prefect", job.phase), job.video.name):
+    try:
         outcome = remove_from_clip(
             job.video,
             job.folder,
@@ -37,6 +36,10 @@ def run_removal(job: RemovalJob, guidance: Guidance | None = None, *, lossless: 
             lossless=lossless,
             report=Progress(f"{job.phase} {job.video.name}"),
         )
+    except RuntimeError as error:
+        if loss := gpu_loss(error):
+            raise loss from error
+        raise
     outcome.facts |= {f"loads.{name}": count for name, count in model_loads().items()}
     seconds = round(time.monotonic() - start, 3)
     paths = [*outcome.paths, _write_provenance(job, outcome, seconds)]

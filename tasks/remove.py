@@ -13,7 +13,6 @@ from tasks.removal import run_guided_removal
     task_run_name="remove-{job.video.name}",
     persist_result=True,
     result_serializer="json",
-    retry_delay_seconds=2,
     retry_condition_fn=worth_retrying,
 )
 def remove(job: RemoveJob) -> PhaseRecord:

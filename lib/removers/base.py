@@ -65,6 +65,7 @@ class Remover(Protocol):
     title: str  # how pictures and pages call it
     size_multiple: int  # height and width that it is given are multiples of this
     work_copies: float  # clips at processing size in memory at a time, its input and its result among them
+    uses_gpu: bool  # it works on a GPU where there is one
     uses_prompt: bool  # False: the engine hands no prompt to its anchor or to its network
     uses_text: bool  # True: its network takes a prompt itself
 

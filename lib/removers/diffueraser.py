@@ -37,6 +37,7 @@ class DiffuEraserRemover:
     title = "DiffuEraser"
     size_multiple = 8
     work_copies = 5.5  # frames, prior and result, the first two padded, masks and latents
+    uses_gpu = True
     uses_prompt = True
     uses_text = True
     blend = GaussianBlend()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import cv2
 
 from lib.errors import InputError
-from lib.runtime.slots import current_slot
+from lib.runtime.slots import current_gpu
 
 if TYPE_CHECKING:
     import torch
@@ -21,7 +21,24 @@ if TYPE_CHECKING:
     from lib.removers.base import RemovalRequest
 
 _DRIVER = "libcuda.so.1"
+# How torch, cuBLAS, cuDNN and Triton begin the message of an error after which a process can use its GPU no more.
+_LOSSES = ("CUDA error", "CUDA driver error", "CUBLAS_STATUS_", "cuDNN error", "CUDNN_STATUS_", "Triton Error [CUDA]")
+_NO_LOSSES = ("out of memory", "ALLOC_FAILED", "NOT_SUPPORTED")
 HOW_TO_USE_THE_CPU = "hide the GPU (CUDA_VISIBLE_DEVICES= in front of the command) to work on the CPU"
+
+
+class GpuLostError(RuntimeError):
+    """The GPU, or this process's hold on it, is lost: whatever this process does next fails as well."""
+
+
+def gpu_loss(error: BaseException) -> GpuLostError | None:
+    """What an error of the networks says about the GPU: the loss of it, or None. Too little memory is no loss."""
+    said = str(error)
+    lost = isinstance(error, RuntimeError) and any(words in said for words in _LOSSES)
+    if not lost or any(words in said for words in _NO_LOSSES):
+        return None
+    gpu = current_gpu()
+    return GpuLostError(f"{'the GPU' if gpu is None else f'GPU {gpu}'} was lost ({said.splitlines()[0]})")
 
 
 @lru_cache
@@ -55,7 +72,7 @@ def check_gpu() -> None:
 
 
 def torch_device() -> torch.device:
-    """The device of this process: the GPU of its slot, where slots share GPUs if there are more, else the CPU.
+    """The device of this process: the GPU that it was given (the first if nobody gave it one), else the CPU.
 
     Raises:
         InputError: there is a GPU that torch cannot use.
@@ -71,7 +88,7 @@ def torch_device() -> torch.device:
     os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")
     if not torch.cuda.is_available():
         raise InputError(f"torch {torch.__version__} cannot use the GPU that is there; {HOW_TO_USE_THE_CPU}")
-    device = torch.device("cuda", (current_slot() or 0) % count)
+    device = torch.device("cuda", current_gpu() or 0)
     torch.cuda.set_device(device)
     return device
 

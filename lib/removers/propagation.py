@@ -27,6 +27,7 @@ class PropagationRemover:
     title = "Propagation"
     size_multiple = 1
     work_copies = 2.0
+    uses_gpu = False
     uses_prompt = True  # by way of the anchor
     uses_text = False
     blend = Feather(3)

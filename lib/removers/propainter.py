@@ -37,6 +37,7 @@ class PropainterRemover:
     title = "ProPainter"
     size_multiple = 1  # the prior pads or scales by itself
     work_copies = 4.5  # where it pads; 3.5 where it scales, 2.5 at multiples of 8 (measured)
+    uses_gpu = True
     uses_prompt = False
     uses_text = False
     blend = Feather(3)

@@ -1,79 +1,63 @@
-"""Initializer of process pools: one GPU slot per process, and a prompt end when it is no longer wanted."""
+"""Which GPU a process works on, the lease that keeps others off it, and a prompt end when it is no longer wanted."""
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
 import os
 import signal
-import sys
+import socket
 import threading
-import time
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from pathlib import Path
 
 from lib.runtime.file_lock import LockedFile, try_lock
-from lib.runtime.running import remove_own_marks
+from lib.runtime.fingerprints import default_cache_dir
 
-_POLL = 0.2
+_gpu: int | None = None
 
 
 @dataclass(frozen=True)
-class PoolSlot:
-    """A leased slot: GPU `index` belongs to this process while it holds the lock."""
+class Slot:
+    """A place for one process: a GPU, or one of several processes that share it; without a GPU a share of the CPU."""
 
-    index: int
-    lock: LockedFile
+    gpu: int | None
+    copy: int = 0  # of the processes on this GPU
+
+    def __str__(self) -> str:
+        if self.gpu is None:
+            return f"CPU process {self.copy}"
+        return f"GPU {self.gpu}" + (f" (process {self.copy + 1} on it)" if self.copy else "")
+
+    def lease(self, folder: Path) -> LockedFile | None:
+        """Take the GPU for this process, without waiting; None while another process, of whatever run, has it.
+
+        The kernel ends the lease however its holder dies. Nobody leases the CPU: only ask where there is a GPU.
+        """
+        lock = try_lock(folder / f"gpu{self.gpu}.{self.copy}.lock")
+        if lock is not None:
+            lock.write(f"{os.getpid()}\n")
+        return lock
 
 
-_slot: PoolSlot | None = None
+def lease_dir() -> Path:
+    """Folder of the leases that all runs of this user on this machine share (a home folder may serve several)."""
+    return default_cache_dir() / "gpus" / socket.gethostname()
 
 
-def init_worker(n_slots: int, lock_dir: Path) -> None:
-    """Prepare a pool process: lease a slot, end with the parent, end at once on SIGTERM and SIGINT.
+def init_worker(gpu: int | None) -> None:
+    """Prepare a pool process for its GPU: it ends with the parent, and at once on SIGTERM and SIGINT.
 
-    Args:
-        n_slots: Number of GPUs; 0 leases nothing.
-        lock_dir: Folder of the lock files, shared by all processes that use these GPUs.
-
-    Waits while every slot is taken. Runs once per process, in its main thread.
+    Runs once per process, in its main thread.
     """
-    global _slot
+    global _gpu
     threading.Thread(target=_end_when_unwanted, args=(_signal_pipe(),), daemon=True).start()
-    if n_slots > 0:
-        _slot = lease_slot(n_slots, lock_dir)
+    _gpu = gpu
 
 
-def current_slot() -> int | None:
-    """Index of the GPU that this process leased, None if it leased none."""
-    return None if _slot is None else _slot.index
-
-
-def notice_dead_processes(pool: ProcessPoolExecutor) -> None:
-    """Make a pool look at all its processes, so that a dead one breaks it (BrokenProcessPool) now.
-
-    CPython's pool watches only the processes that existed when its thread last woke up: the death of the one started
-    last stays unnoticed, and its future pending, until another task is submitted or done.
-    """
-    with contextlib.suppress(RuntimeError):  # broken or shut down already
-        pool.submit(int)
-
-
-def lease_slot(n_slots: int, lock_dir: Path) -> PoolSlot:
-    """Wait for the first free slot of `gpu0.lock` … `gpu<n-1>.lock`; the kernel frees it however the process ends."""
-    announced = False
-    while True:
-        for index in range(n_slots):
-            lock = try_lock(lock_dir / f"gpu{index}.lock")
-            if lock is not None:
-                lock.write(f"{os.getpid()}\n")
-                return PoolSlot(index, lock)
-        if not announced:
-            print(f"All {n_slots} GPU slots are taken (locks in {lock_dir}); waiting for one.", file=sys.stderr)
-            announced = True
-        time.sleep(_POLL)
+def current_gpu() -> int | None:
+    """Number of the GPU that this process is to work on, None if nobody said."""
+    return _gpu
 
 
 def _signal_pipe() -> int:
@@ -94,5 +78,4 @@ def _end_when_unwanted(signals: int) -> None:
         arrived = os.read(signals, 64) if signals in ready else b""
         unwanted = {signal.SIGTERM, signal.SIGINT}.intersection(arrived)
         if unwanted or signals not in ready:
-            remove_own_marks()
             os._exit(128 + min(unwanted, default=signal.SIGHUP))

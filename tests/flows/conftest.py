@@ -12,7 +12,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from tests_support import CAPTION, write_propainter_weights
 from tiny_vlms import write_tiny_vlm
 
-from flows import caption_videos, phases
+from flows import caption_videos, lanes
 from flows.command_line import parse
 from flows.launch import AUTO_REFINE, Program
 from flows.report import Summary, VideoSummary
@@ -57,9 +57,7 @@ def inline(prefect_server: None, monkeypatch: pytest.MonkeyPatch) -> None:
         state = caption_videos.caption_videos(str(batch.path), sys.executable, return_state=True)
         return SimpleNamespace(name="here", state=state)
 
-    monkeypatch.setattr(
-        phases._Phase, "_process_pool", lambda _self, workers: ThreadPoolTaskRunner(max_workers=workers)
-    )
+    monkeypatch.setattr(lanes, "make_pool", lambda _gpu, _threads: ThreadPoolTaskRunner(max_workers=1))
     monkeypatch.setattr(caption_videos, "ResidentCaptioner", CaptionerHere)
     monkeypatch.setattr(caption_module, "ensure_caption_deployment", lambda: None)
     monkeypatch.setattr(caption_module, "run_caption_batch", run_here)

@@ -2,7 +2,6 @@
 
 import ctypes
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
 
 import cv2
 import pytest
@@ -92,15 +91,38 @@ def test_a_gpu_that_torch_cannot_use_is_never_replaced_by_the_cpu_in_silence(wit
         gpu.torch_device()
 
 
-@pytest.mark.parametrize(("slot", "index"), [(None, 0), (0, 0), (1, 1), (2, 0)])
-def test_a_process_works_on_the_gpu_of_its_slot(with_driver, monkeypatch, slot, index):
+@pytest.mark.parametrize(("given", "index"), [(None, 0), (0, 0), (1, 1)])
+def test_a_process_works_on_the_gpu_that_it_was_given(with_driver, monkeypatch, given, index):
     with_driver(2)
     chosen: list[torch.device] = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
-    monkeypatch.setattr(slots, "_slot", None if slot is None else SimpleNamespace(index=slot))
+    monkeypatch.setattr(slots, "_gpu", given)
     assert gpu.torch_device() == torch.device("cuda", index)
     assert chosen == [torch.device("cuda", index)]
+
+
+@pytest.mark.parametrize(
+    ("error", "lost"),
+    [
+        (RuntimeError("CUDA error: an illegal memory access was encountered\nCUDA kernel errors might be…"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasGemmEx`"), True),
+        (RuntimeError("CUDA driver error: unspecified launch failure"), True),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), False),
+        (RuntimeError("CUDA error: out of memory"), False),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), False),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_NOT_SUPPORTED"), False),
+        (ValueError("CUDA error: in a file's name"), False),
+        (RuntimeError("The size of tensor a (3) must match the size of tensor b (4)"), False),
+    ],
+)
+def test_an_error_after_which_a_process_can_use_its_gpu_no_more(monkeypatch, error, lost):
+    monkeypatch.setattr(slots, "_gpu", 3)
+    loss = gpu.gpu_loss(error)
+    assert (loss is not None) == lost
+    if loss:
+        assert str(loss) == f"GPU 3 was lost ({str(error).splitlines()[0]})"
 
 
 def test_the_version_file_says_what_torch_says():
