@@ -23,6 +23,9 @@ class Installer:
 
     Args:
         checkout: This project's folder on this file system.
+
+    Raises:
+        InputError: a setting cannot be written into an environment file or a unit.
     """
 
     def __init__(self, settings: BoxSettings, paths: BoxPaths, manifest: Manifest, checkout: Path) -> None:
@@ -30,6 +33,16 @@ class Installer:
         self.paths = paths
         self.manifest = manifest
         self.checkout = checkout
+        # worded before anything is written, so that an unusable value leaves nothing half done
+        self._env_texts = self._word_env_files()
+        self._unit_texts = unit_texts(settings, paths.inside(paths.client_env), paths.inside(paths.server_env))
+
+    def _word_env_files(self) -> dict[Path, str]:
+        auth = auth_string(self.settings, self.paths)
+        wanted = {self.paths.client_env: client_variables(self.settings, self.paths, auth)}
+        if self.settings.has_server:
+            wanted[self.paths.server_env] = server_variables(self.settings, self.paths, auth)
+        return {path: env_text(variables, path) for path, variables in wanted.items()}
 
     def make_environments(self) -> None:
         """Raises StepError."""
@@ -50,28 +63,19 @@ class Installer:
             print(f"{'made' if self.manifest.make_folder(place, 0o700) else 'unchanged'}: {place}")
 
     def write_env_files(self) -> None:
-        """Raises InputError if a value cannot be written."""
-        auth = auth_string(self.settings, self.paths)
-        wanted = {self.paths.client_env: client_variables(self.settings, self.paths, auth)}
-        if self.settings.has_server:
-            wanted[self.paths.server_env] = server_variables(self.settings, self.paths, auth)
-        for path, variables in wanted.items():
-            self._write(path, env_text(variables, path), 0o600)
+        for path, text in self._env_texts.items():
+            self.manifest.add_file(path)
+            self._write(path, text, 0o600)
 
     def write_units(self) -> bool:
-        """Write the units; whether any has changed. Raises InputError if a path cannot be written into one."""
-        texts = unit_texts(
-            self.settings, self.paths.inside(self.paths.client_env), self.paths.inside(self.paths.server_env)
-        )
+        """Write the units; whether any has changed."""
         changed = False
-        for name, text in texts.items():
+        for name, text in self._unit_texts.items():
             self.manifest.add_unit(name)
             changed |= self._write(self.paths.units_dir / name, text, 0o644)
         return changed
 
     def _write(self, path: Path, text: str, mode: int) -> bool:
-        if path.parent != self.paths.units_dir:
-            self.manifest.add_file(path)
         changed = write_file(path, text, mode, None if mode & 0o077 else self.settings.account)
         print(f"{'written' if changed else 'unchanged'}: {path}")
         return changed

@@ -33,7 +33,7 @@ class Manifest:
         self.record = _read(paths.manifest)
 
     def save(self) -> None:
-        self._make(self.paths.config_dir, 0o700 if self._account.is_us else 0o755, owned=False)
+        self._make(self.paths.config_dir, 0o755, owned=False)
         write_file(self.paths.manifest, json.dumps(asdict(self.record), indent=1) + "\n", 0o644)
 
     def add_unit(self, name: str) -> None:
@@ -66,20 +66,18 @@ class Manifest:
         self._make(path, mode, owned=owned)
         return True
 
-    def _note_missing(self, path: Path) -> None:
-        missing = [folder for folder in (path, *path.parents) if not folder.exists()]
-        places = [str(self.paths.inside(folder)) for folder in reversed(missing)]
+    def _note_missing(self, path: Path) -> list[Path]:
+        missing = [folder for folder in (*reversed(path.parents), path) if not folder.exists()]
+        places = [str(self.paths.inside(folder)) for folder in missing]
         self.record.folders += [place for place in places if place not in self.record.folders]
+        return missing
 
     def _make(self, path: Path, mode: int, *, owned: bool) -> None:
-        if path.exists():
-            return
-        self._note_missing(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.mkdir(mode=0o700)
-        if owned:
-            self._account.own(path)
-        path.chmod(mode)  # whatever the umask is
+        for folder in self._note_missing(path):
+            folder.mkdir(mode=0o700)
+            if owned and folder == path:
+                self._account.own(folder)
+            folder.chmod(mode if folder == path else 0o755)  # whatever the umask is
 
 
 def _read(path: Path) -> Record:

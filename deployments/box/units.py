@@ -98,12 +98,12 @@ def _after(settings: BoxSettings, unit: str) -> str:
 
 
 def unit_path(path: Path) -> str:
-    """A path as the whole value of a unit's line, where quotes mean nothing.
+    """A path as the whole value of a unit's line.
 
     Raises:
-        InputError: systemd has no way to write it everywhere that it is needed.
+        InputError: it holds a letter that systemd does not take in the path of a program.
     """
-    if bad := {letter for letter in str(path) if letter in "$\\" or ord(letter) < 32 or ord(letter) == 127}:
+    if bad := {letter for letter in str(path) if letter in "$\\\"'" or ord(letter) < 32 or ord(letter) == 127}:
         raise InputError(f"{path}: systemd cannot take a path with {' '.join(map(repr, sorted(bad)))}; move it")
     return str(path).replace("%", "%%")
 
@@ -111,6 +111,4 @@ def unit_path(path: Path) -> str:
 def unit_word(word: str) -> str:
     """One word of a unit's command line. Raises InputError as `unit_path` does."""
     escaped = unit_path(Path(word)) if word.startswith("/") else word.replace("%", "%%")
-    if all(letter.isalnum() or letter in "%+,-./:=@_" for letter in word):
-        return escaped
-    return '"' + escaped.replace('"', '\\"') + '"'
+    return escaped if all(letter.isalnum() or letter in "%+,-./:=@_" for letter in word) else f'"{escaped}"'
