@@ -1,5 +1,6 @@
 """The caption pool: its work pool, the deployment in it, and one call that runs a batch there."""
 
+import os
 import shlex
 import time
 from pathlib import Path
@@ -15,12 +16,12 @@ from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.states import Cancelling
 from prefect.workers.process import ProcessWorker
 
-from deployments import CAPTION_POOL
+from deployments import caption_deployment_name, caption_pool_name
+from deployments.forwarded_logs import ForwardedLogs
 from lib.captioner.batch_folder import BatchFolder
 from lib.captioner.environment import CaptionEnv
 from lib.captioner.resident_client import LOAD_SECONDS
 
-DEPLOYMENT = "caption-videos/caption-env"
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 _ENTRYPOINT = "flows/caption_videos.py:caption_videos"
 _POLL_SECONDS = 0.5
@@ -31,6 +32,11 @@ class CaptionPoolError(RuntimeError):
     """The caption pool cannot take or finish a batch; says what to do."""
 
 
+def deployment_name() -> str:
+    """Flow and deployment of the captioner in this process's caption pool; every pool has its own."""
+    return f"caption-videos/{caption_deployment_name()}"
+
+
 def ensure_caption_deployment() -> None:
     """Create the pool and its deployment where they are missing. Calling it again changes nothing."""
     with get_client(sync_client=True) as client:
@@ -39,21 +45,21 @@ def ensure_caption_deployment() -> None:
             return
     # Prefect's signatures also cover their asynchronous use.
     remote = cast(Flow[..., Any], flow.from_source(source=str(PROJECT_ROOT), entrypoint=_ENTRYPOINT))
-    name = DEPLOYMENT.split("/")[1]
-    cast(RunnerDeployment, remote.to_deployment(name=name, work_pool_name=CAPTION_POOL)).apply()
+    made = remote.to_deployment(name=caption_deployment_name(), work_pool_name=caption_pool_name())
+    cast(RunnerDeployment, made).apply()
 
 
 def _ensure_pool(client: SyncPrefectClient) -> None:
     template = ProcessWorker.get_default_base_job_template()
     try:
-        client.create_work_pool(WorkPoolCreate(name=CAPTION_POOL, type="process", base_job_template=template))
+        client.create_work_pool(WorkPoolCreate(name=caption_pool_name(), type="process", base_job_template=template))
     except ObjectAlreadyExists:
         return
 
 
 def _has_deployment(client: SyncPrefectClient) -> bool:
     try:
-        client.read_deployment_by_name(DEPLOYMENT)
+        client.read_deployment_by_name(deployment_name())
     except ObjectNotFound:
         return False
     return True
@@ -69,31 +75,39 @@ def wait_for_worker(timeout: float = 60.0) -> None:
     while _pool().status != WorkPoolStatus.READY:
         if time.monotonic() > deadline:
             raise CaptionPoolError(
-                f"no worker polls the pool {CAPTION_POOL} (waited {timeout:.0f} s); "
-                f"start one: prefect worker start --pool {CAPTION_POOL} --type process"
+                f"no worker polls the pool {caption_pool_name()} (waited {timeout:.0f} s); "
+                f"start one: prefect worker start --pool {caption_pool_name()} --type process"
             )
         time.sleep(_POLL_SECONDS)
 
 
 def _pool() -> WorkPool:
     with get_client(sync_client=True) as client:
-        return client.read_work_pool(CAPTION_POOL)
+        return client.read_work_pool(caption_pool_name())
 
 
-def run_caption_batch(batch: BatchFolder, env: CaptionEnv, run_name: str, seconds_per_video: float) -> FlowRun:
+def run_caption_batch(
+    batch: BatchFolder, env: CaptionEnv, run_name: str, seconds_per_video: float, gpu: int | None = None
+) -> FlowRun:
     """Run the batch folder in the pool and wait for the end; in the caption environment if that has prefect.
+
+    Args:
+        gpu: the only GPU that the captioner sees, as this process counts them; None: what its worker sees.
 
     Raises:
         CaptionPoolError: no worker, or the run makes no progress for longer than a load and a video may take.
     """
     wait_for_worker()
     parameters = {"batch": str(batch.path), "interpreter": str(env.python), "seconds_per_video": seconds_per_video}
-    variables: dict[str, Any] = {"env": {"PYTHONPATH": str(PROJECT_ROOT)}, "working_dir": str(PROJECT_ROOT)}
+    shown = {} if gpu is None else {"CUDA_VISIBLE_DEVICES": visible_device(gpu)}
+    variables: dict[str, Any] = {"env": {"PYTHONPATH": str(PROJECT_ROOT), **shown}, "working_dir": str(PROJECT_ROOT)}
     if env.has_prefect:
         variables["command"] = f"{shlex.quote(str(env.python))} -m prefect.engine"
     run = cast(
         FlowRun,
-        run_deployment(DEPLOYMENT, parameters=parameters, job_variables=variables, flow_run_name=run_name, timeout=0),
+        run_deployment(
+            deployment_name(), parameters=parameters, job_variables=variables, flow_run_name=run_name, timeout=0
+        ),
     )
     return _wait_for_end(run, batch, LOAD_SECONDS + seconds_per_video + _SPARE_SECONDS)
 
@@ -102,6 +116,7 @@ def _wait_for_end(run: FlowRun, batch: BatchFolder, patience: float) -> FlowRun:
     """The ended run; one that shows no life for `patience` seconds is cancelled, so that its GPU is free again."""
     seen, since = batch.progress(), time.monotonic()
     with get_client(sync_client=True) as client:
+        logs = ForwardedLogs(client, run.id)
         while not (run.state and run.state.is_final()):
             waits_its_turn = run.state and run.state.is_scheduled() and _pool().status == WorkPoolStatus.READY
             if waits_its_turn or batch.progress() != seen:
@@ -111,8 +126,16 @@ def _wait_for_end(run: FlowRun, batch: BatchFolder, patience: float) -> FlowRun:
                 raise CaptionPoolError(
                     f"the caption run {run.name} showed no life for {patience:.0f} s (it was "
                     f"{run.state.name if run.state else 'unknown'}) and was cancelled; look at its log in the UI and "
-                    f"at the worker of {CAPTION_POOL}"
+                    f"at the worker of {caption_pool_name()}"
                 )
             time.sleep(_POLL_SECONDS)
             run = client.read_flow_run(run.id)
+            logs.forward()
+        logs.forward(last=True)
     return run
+
+
+def visible_device(gpu: int) -> str:
+    """What CUDA_VISIBLE_DEVICES must hold for a child that shall see only the GPU that is number `gpu` here."""
+    shown = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    return shown[gpu] if gpu < len(shown) else str(gpu)

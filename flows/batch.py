@@ -14,6 +14,7 @@ from lib.captioner.schema import read_prompt_file
 from lib.captioner.words.prompts import SYSTEM_PROMPT
 from lib.captioner.words.system_prompt import read_system_prompt
 from lib.errors import InputError, check_all
+from lib.removers.gpu import gpu_count
 from lib.removers.products import separate_prior
 from lib.runtime.fingerprints import sha256_file
 from lib.settings import AutoRefineSettings
@@ -59,6 +60,13 @@ class Batch(RemovalBatch[AutoRefineSettings]):
             InputError: there is none, or its interpreter does not work.
         """
         return resolve_caption_env(self.settings.caption_environment.caption_env, PROJECT_ROOT)
+
+    @cached_property
+    def caption_gpus(self) -> tuple[int, ...]:
+        """The GPUs that captions may be made on; none where the captioner needs none."""
+        if self.captioner.backend == "palette" or self.captioner.device == "cpu":
+            return ()
+        return self.settings.execution.gpus or tuple(range(gpu_count()))
 
     @cached_property
     def _captioner_fingerprint(self) -> dict[str, str]:

@@ -32,11 +32,21 @@ def _batch_run_name() -> str:
 
 @task(name="caption batch", task_run_name=_batch_run_name, persist_result=False, cache_policy=NO_CACHE)
 def caption_batch(
-    jobs: Sequence[CaptionJob], env: CaptionEnv, captioner: CaptionerOptions, timeout: float, force: bool
+    jobs: Sequence[CaptionJob],
+    env: CaptionEnv,
+    captioner: CaptionerOptions,
+    timeout: float,
+    force: bool,
+    gpu: int | None = None,
 ) -> dict[str, End]:
     """Caption the videos in one flow run of the caption pool; how each ended, by name.
 
     A process that dies costs the video it was working on; the rest of the batch runs again.
+
+    Args:
+        timeout: seconds that one video may take.
+        force: caption again what is there.
+        gpu: the one that the captioner is to work on; None: as it chooses.
     """
     ensure_caption_deployment()
     folder = jobs[0].output_dir / ".prefect" / "captions" / uuid4().hex
@@ -44,7 +54,7 @@ def caption_batch(
     while waiting:
         batch = BatchFolder(folder / str(len(waiting)))
         batch.write(captioner, waiting)
-        stopped_by = _run(batch, env, f"caption x{len(waiting)}", timeout)
+        stopped_by = _run(batch, env, f"caption x{len(waiting)}", timeout, gpu)
         ends |= batch.ended()
         culprit = batch.interrupted()
         if culprit:
@@ -97,10 +107,10 @@ def _plain_job(job: CaptionJob, force: bool) -> caption_job.CaptionJob:
     )
 
 
-def _run(batch: BatchFolder, env: CaptionEnv, name: str, timeout: float) -> str:
+def _run(batch: BatchFolder, env: CaptionEnv, name: str, timeout: float, gpu: int | None) -> str:
     """Run the batch; in words, how it ended."""
     try:
-        run = run_caption_batch(batch, env, name, timeout)
+        run = run_caption_batch(batch, env, name, timeout, gpu)
     except CaptionPoolError as error:
         get_run_logger().error("%s", error)
         return str(error)

@@ -200,7 +200,7 @@ class Execution(SettingsGroup):
     """How the run is carried out; never changes a result."""
 
     gpus: tuple[int, ...] = Field(
-        default=(), description="work on these GPUs only, as 0,2 (of those that CUDA_VISIBLE_DEVICES shows); default: all"
+        default=(), description="only these GPUs, as 0,2 (of those that CUDA_VISIBLE_DEVICES shows); default: all"
     )
     max_workers: int | None = Field(
         default=None, ge=1, description="videos at a time; default: one a GPU, else what the engine suggests"
