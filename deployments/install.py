@@ -115,12 +115,14 @@ def _usable_systemd(said: argparse.Namespace) -> Systemd | None:
 
 def _install(said: argparse.Namespace, paths: BoxPaths, account: Account) -> int:
     manifest = Manifest(paths, account)
-    settings = resolve(said, paths, account, manifest.record.role, CHECKOUT)
+    settings = resolve(said, paths, account, manifest.record, CHECKOUT)
     installer = Installer(settings, paths, manifest, CHECKOUT)
     files_only = bool(said.no_start or said.root)
     if not settings.has_server and not files_only:
         require_access(settings, paths)
-    if not (said.no_environments or said.python or said.root):
+    if said.python:
+        manifest.record.python = str(settings.python)
+    if not (said.no_environments or manifest.record.python or said.root):
         installer.make_environments()
     if not said.root:
         require_python(settings, paths)

@@ -17,6 +17,7 @@ class Record:
     """What one installation consists of; paths as they are called once the root folder is /."""
 
     role: str = "server"  # "joined": a box that works for another's server
+    python: str = ""  # a person's own interpreter, empty for the checkout's environment
     units: list[str] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
     trees: list[str] = field(default_factory=list)  # removed with all that is in them

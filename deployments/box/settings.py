@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from deployments import CAPTION_POOL
 from deployments.box.commands import Account
+from deployments.box.manifest import Record
 from deployments.box.paths import NAME, BoxPaths, read_env_file
 from lib.errors import InputError
 
@@ -55,17 +56,14 @@ class BoxSettings:
         return self.api_url.removesuffix("/api")
 
 
-def resolve(said: argparse.Namespace, paths: BoxPaths, account: Account, role: str, checkout: Path) -> BoxSettings:
+def resolve(said: argparse.Namespace, paths: BoxPaths, account: Account, record: Record, checkout: Path) -> BoxSettings:
     """The box's settings from the flags and from what was written before.
-
-    Args:
-        role: "server" or "joined", as recorded.
 
     Raises:
         InputError: a value is unusable; the message names the flag.
     """
     client, server = _written(paths.client_env), _written(paths.server_env)
-    has_server = not said.server and role == "server"
+    has_server = not said.server and record.role == "server"
     host = said.host or server.get("PREFECT_SERVER_API_HOST", "127.0.0.1")
     port = said.port or int(server.get("PREFECT_SERVER_API_PORT", "4200"))
     system_wide = said.scope == "system"
@@ -73,7 +71,7 @@ def resolve(said: argparse.Namespace, paths: BoxPaths, account: Account, role: s
         account=account,
         system_wide=system_wide,
         checkout=paths.inside(checkout),
-        python=_path(said.python) or paths.inside(checkout) / ".venv" / "bin" / "python",
+        python=_path(said.python or record.python) or paths.inside(checkout) / ".venv" / "bin" / "python",
         machine=machine_name(),
         has_server=has_server,
         api_url=_own_url(host, port) if has_server else _joined_url(said.server, client),

@@ -18,7 +18,7 @@ class Box:
         self._words = (*words, "--scope", scope)
 
     def install(self, *words: str) -> int:
-        return main([*words, *self._words])
+        return main([*self._words, *words])
 
     def client(self) -> dict[str, str]:
         return read_env_file(self.paths.client_env)
