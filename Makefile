@@ -34,3 +34,8 @@ $(CAPTION_VENV)/installed: deployments/caption-env/requirements.txt
 
 clean:
 	rm -rf $(VENV) $(CAPTION_VENV) $(DEMO_DIR) build *.egg-info
+
+# Can this box do a job? DOCTOR holds more flags, such as DOCTOR="--engine propainter --width 1920 --height 1080".
+.PHONY: doctor
+doctor:
+	$(BIN)/python -m deployments.doctor $(DOCTOR)
