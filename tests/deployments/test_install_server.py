@@ -1,5 +1,6 @@
 """A server started just as its unit says, from the files of an installation, lets in whoever has the password."""
 
+import json
 import shlex
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 from install_support import Box, user_box
+from websockets import ConnectionClosed, Subprotocol
+from websockets.sync.client import connect
 
 from deployments.box.server import check_access
 from deployments.box.units import SERVER_UNIT
@@ -75,8 +78,20 @@ def test_calls_without_the_password_are_refused(api):
     for address in (f"{api}/admin/version", f"{api}/flows/filter", f"{api}/variables/name/health"):
         assert call(address) == 401
         assert call(address, "admin:wrong") == 401
-    assert call(f"{api}/flow_runs/filter", body={}) == 401
+    assert call(f"{api}/flow_runs/filter", body={}) == 403  # for it lacks a token, and that is not given away:
+    assert call(f"{api}/csrf-token?client=somebody") == 401
     assert call(f"{api}/health") == 200
+
+
+@pytest.mark.parametrize("token", ["admin:wrong", None])
+@pytest.mark.parametrize("address", ["events/in", "events/out", "logs/out", "task_runs/subscriptions/scheduled"])
+def test_sockets_are_refused_too(api, address, token):
+    with connect(f"{api.replace('http', 'ws')}/{address}", subprotocols=[Subprotocol("prefect")], proxy=None) as socket:
+        socket.send(json.dumps({"type": "auth", "token": token}))
+        with pytest.raises(ConnectionClosed) as raised:
+            socket.recv(30)
+    assert raised.value.rcvd is not None
+    assert raised.value.rcvd.code == 1008  # policy violation
 
 
 def test_calls_with_the_password_are_answered(api, box):
