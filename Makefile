@@ -39,3 +39,8 @@ clean:
 .PHONY: doctor
 doctor:
 	$(BIN)/python -m deployments.doctor $(DOCTOR)
+
+# A box that runs by itself, see docs/operations.md. BOX holds flags, such as BOX="--port 4300 --inbox /data/inbox".
+.PHONY: gpu-box
+gpu-box:
+	$(PYTHON) deployments/install.py $(BOX)
