@@ -6,6 +6,12 @@ GPU_POOL = "gpu-pool"  # what people and schedules start; GPUs are leased, so it
 SHARD_POOL = "shard-pool"  # parts of a batch; a box's worker takes one at a time
 CAPTION_POOL = "caption-pool"
 CAPTION_DEPLOYMENT = "caption-videos"
+AUTOMATIONS = (
+    "auto-refine: lost runs are crashed",
+    "auto-refine: runs that never began are crashed",
+    "auto-refine: cancelled runs without a worker are over",
+    "auto-refine: a crashed run is run once more",
+)
 
 
 def caption_pool_name() -> str:

@@ -2,22 +2,22 @@
 
 import os
 import shlex
+import sys
 import time
 from pathlib import Path
 from typing import Any, cast
 
 from prefect import Flow, flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import FlowRun, WorkPool, WorkPoolStatus
 from prefect.deployments import run_deployment
 from prefect.deployments.runner import RunnerDeployment
-from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelling
-from prefect.workers.process import ProcessWorker
 
 from deployments import caption_deployment_name, caption_pool_name
 from deployments.forwarded_logs import ForwardedLogs
+from deployments.pools import ensure_pools
 from lib.captioner.batch_folder import BatchFolder
 from lib.captioner.environment import CaptionEnv
 from lib.captioner.resident_client import LOAD_SECONDS
@@ -40,21 +40,13 @@ def deployment_name() -> str:
 def ensure_caption_deployment() -> None:
     """Create the pool and its deployment where they are missing. Calling it again changes nothing."""
     with get_client(sync_client=True) as client:
-        _ensure_pool(client)
+        ensure_pools(client, [caption_pool_name()])
         if _has_deployment(client):
             return
     # Prefect's signatures also cover their asynchronous use.
     remote = cast(Flow[..., Any], flow.from_source(source=str(PROJECT_ROOT), entrypoint=_ENTRYPOINT))
     made = remote.to_deployment(name=caption_deployment_name(), work_pool_name=caption_pool_name())
     cast(RunnerDeployment, made).apply()
-
-
-def _ensure_pool(client: SyncPrefectClient) -> None:
-    template = ProcessWorker.get_default_base_job_template()
-    try:
-        client.create_work_pool(WorkPoolCreate(name=caption_pool_name(), type="process", base_job_template=template))
-    except ObjectAlreadyExists:
-        return
 
 
 def _has_deployment(client: SyncPrefectClient) -> bool:
@@ -101,8 +93,8 @@ def run_caption_batch(
     parameters = {"batch": str(batch.path), "interpreter": str(env.python), "seconds_per_video": seconds_per_video}
     shown = {} if gpu is None else {"CUDA_VISIBLE_DEVICES": visible_device(gpu)}
     variables: dict[str, Any] = {"env": {"PYTHONPATH": str(PROJECT_ROOT), **shown}, "working_dir": str(PROJECT_ROOT)}
-    if env.has_prefect:
-        variables["command"] = f"{shlex.quote(str(env.python))} -m prefect.engine"
+    engine = env.python if env.has_prefect else Path(sys.executable)
+    variables["command"] = f"{shlex.quote(str(engine))} -m prefect.engine"
     run = cast(
         FlowRun,
         run_deployment(

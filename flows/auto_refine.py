@@ -15,6 +15,7 @@ if __name__ == "__main__":  # before prefect is imported: it reads its API's add
 
     sys.exit(main(sys.argv[1:]))
 
+import time
 from typing import Any
 
 from prefect import flow
@@ -22,9 +23,13 @@ from prefect.client.schemas import State
 from prefect.runtime import flow_run
 
 from flows.batch import Batch
-from flows.captions import SHEET_FILE, caption_missing, write_sheet
+from flows.captions import SHEET_FILE, caption_missing, write_sheet, write_sheet_of_files
+from flows.ending import end_run
+from flows.inputs import find_videos
 from flows.phases import Outcome, outcome_of
+from flows.report import summarise, summarise_skip
 from flows.run import Run
+from flows.shards import check_shards, run_shards, shard_summary, split
 from lib.errors import InputError
 from lib.settings import AutoRefineSettings
 from tasks.caching import bind
@@ -32,28 +37,49 @@ from tasks.caption import caption
 from tasks.coarse import coarse
 from tasks.comparison import comparison
 from tasks.jobs import CaptionJob, CoarseJob, RefineJob
+from tasks.record_store import make_output_dir
 from tasks.refine import refine
 
 
 def _run_name() -> str:
     settings = AutoRefineSettings.model_validate(flow_run.parameters["settings"])
-    return f"auto-refine {settings.output_dir.name}"
+    return f"auto-refine {settings.output_dir.name} {flow_run.parameters.get('shard', '')}".rstrip()
 
 
 @flow(name="auto-refine", flow_run_name=_run_name, persist_result=False)
-def auto_refine(settings: AutoRefineSettings) -> State[Any]:
+def auto_refine(settings: AutoRefineSettings, shard: str = "") -> State[Any]:
     """Coarse, caption and refine for every video; ends Failed with the names of the videos that failed.
+
+    Args:
+        settings: everything that the run needs to know.
+        shard: leave it empty; a run that splits its batch says here which part this is.
 
     Raises:
         InputError: nothing can be done at all: no videos, no caption environment, weights missing.
     """
-    run = _AutoRefineRun(Batch(settings.with_absolute_paths()))
+    settings = settings.with_absolute_paths()
+    if settings.execution.shards:
+        return _in_parts(settings)
+    run = _AutoRefineRun(Batch(settings))
     coarse_keys = run.coarse_phase()
     captioned = run.caption_phase(coarse_keys)
     refined = run.refine_phase(captioned)
     if settings.products.save_comparison:
         run.comparison_phase(refined, coarse_keys)
-    return run.finish()
+    return run.finish(shard_summary(settings.output_dir, flow_run.id) if shard else None)
+
+
+def _in_parts(settings: AutoRefineSettings) -> State[Any]:
+    """The batch as runs of other boxes' workers; this one only waits for them and tells the end."""
+    started = time.monotonic()
+    check_shards(settings)
+    scan = find_videos(settings)
+    make_output_dir(settings.output_dir)
+    shards = split(settings, scan.videos)
+    videos = [summarise_skip(item.name, item.reason) for item in scan.unmatched] + run_shards(shards)
+    write_sheet_of_files(settings, videos)
+    summary = summarise(videos, settings, time.monotonic() - started, str(flow_run.id))
+    return end_run("auto-refine", settings, summary)
 
 
 class _AutoRefineRun(Run[Batch]):

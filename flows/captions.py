@@ -7,11 +7,13 @@ from pathlib import Path
 
 from flows.batch import Batch, is_captioned
 from flows.phases import Outcome, outcome_of
+from flows.report import VideoSummary
 from lib.report.caption_sheet import RowStatus, SheetRow, failed_row, row_from_prompt_file, write_caption_sheet
 from lib.runtime.file_lock import LockedFile
 from lib.runtime.slots import Slot, lease_dir
+from lib.settings import AutoRefineSettings
 from tasks.caption import End, caption_batch
-from tasks.jobs import CaptionJob
+from tasks.jobs import CaptionJob, seen_picture
 
 _WORTH_A_MODEL = 20  # captions: for fewer it does not pay to load the model on one more GPU
 _POLL_SECONDS = 1.0
@@ -69,6 +71,23 @@ def write_sheet(path: Path, jobs: Sequence[CaptionJob], outcomes: Mapping[str, O
     """The page with every video's caption beside what the captioner saw."""
     rows = [_row(job, outcomes[job.video.name]) for job in jobs]
     write_caption_sheet(rows, path, title=f"Captions of {path.parent.name}")
+
+
+def write_sheet_of_files(settings: AutoRefineSettings, videos: Sequence[VideoSummary]) -> None:
+    """The same from the files and the summaries that runs on other boxes have left."""
+    rows = []
+    for video in videos:
+        phase = next((phase for phase in video.phases if phase.phase == "caption"), None)
+        if phase is None:
+            continue
+        file = settings.prompt_cache_dir / f"{video.name}.yaml"
+        picture = seen_picture(file)
+        shown = picture if picture.is_file() else None
+        if phase.status == "failed":
+            rows.append(failed_row(video.name, file, shown, phase.reason))
+        else:
+            rows.append(row_from_prompt_file(video.name, file, shown, "cached" if phase.status == "cached" else "new"))
+    write_caption_sheet(rows, settings.output_dir / SHEET_FILE, title=f"Captions of {settings.output_dir.name}")
 
 
 def _row(job: CaptionJob, outcome: Outcome) -> SheetRow:

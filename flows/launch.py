@@ -66,6 +66,9 @@ def _act(program: Program, settings: RunSettings, options: RunOptions, words: li
     if is_flow_process():
         return _run_flow(program, settings)
     find_videos(settings)
+    if isinstance(settings, AutoRefineSettings) and settings.execution.shards:
+        _require_api()  # the boxes that do the work check what they need
+        return _run_flow(program, settings)
     program.check(settings)
     if api_configured():
         return _run_flow(program, settings)
@@ -77,6 +80,14 @@ def _act(program: Program, settings: RunSettings, options: RunOptions, words: li
         keep_ui=options.keep_ui,
         early_flow=True,
     )
+
+
+def _require_api() -> None:
+    if not api_configured():
+        raise InputError(
+            "--shards hands parts of the batch to workers of a Prefect server; found no PREFECT_API_URL and no profile "
+            "with one: set it, or leave --shards out"
+        )
 
 
 def check_output_dir(path: Path) -> None:

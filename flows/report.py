@@ -76,6 +76,16 @@ def summarise_video(name: str, phases: Sequence[PhaseSummary], prompt: str = "")
     )
 
 
+def summarise_failure(name: str, phase: str, reason: str) -> VideoSummary:
+    """A video that failed before any phase could tell of it."""
+    return summarise_video(name, [PhaseSummary(phase=phase, status="failed", reason=reason)])
+
+
+def summarise_skip(name: str, reason: str) -> VideoSummary:
+    """A video that is not complete."""
+    return summarise_video(name, [PhaseSummary(phase="scan", status="skipped", reason=reason)])
+
+
 def summarise(
     videos: Iterable[VideoSummary], settings: AutoRefineSettings | RemoveSettings, seconds: float, flow_run: str
 ) -> Summary:
@@ -92,8 +102,9 @@ def summarise(
     )
 
 
-def write_summary(summary: Summary, output_dir: Path) -> Path:
-    return write_json(output_dir / SUMMARY_FILE, summary.model_dump(mode="json"))
+def write_summary(summary: Summary, path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return write_json(path, summary.model_dump(mode="json"))
 
 
 def table_rows(summary: Summary) -> list[dict[str, str]]:

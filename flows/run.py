@@ -3,18 +3,18 @@
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from prefect.artifacts import create_link_artifact, create_table_artifact
 from prefect.client.schemas import State
 from prefect.runtime import flow_run
-from prefect.states import Completed, Failed
 
+from flows.ending import end_run
 from flows.inputs import Fingerprints, adopted_key, find_videos, fingerprint_inputs, pixel_count
 from flows.lanes import cpu_slots, slots_for
 from flows.phases import Outcome, PhaseRunner
 from flows.removal_batch import RemovalBatch
-from flows.report import Summary, summarise, table_rows, text_table, write_summary
+from flows.report import summarise
 from flows.run_progress import RunProgress
 from lib.errors import InputError
 from lib.video.datasets import Video
@@ -92,22 +92,8 @@ class Run(Generic[AnyBatch]):
                 self.watch(job, Outcome("cached", reason=f"{path} was there and is kept ({flag})"))
         return kept
 
-    def finish(self) -> State[Any]:
-        """Write summary.json and the table; the flow's final state."""
-        run_id = str(flow_run.id)
-        summary = summarise(self.progress.videos(), self.settings, time.monotonic() - self.started, run_id)
-        path = write_summary(summary, self.settings.output_dir)
-        create_table_artifact(table_rows(summary), key=f"{self.flow_name}-summary", description=f"Written to {path}")
-        create_link_artifact(self.settings.output_dir.as_uri(), link_text="result folder", key="result-folder")
-        print(text_table(summary), flush=True)
-        return _final_state(summary, strict=self.settings.strict)
-
-
-def _final_state(summary: Summary, *, strict: bool) -> State[Any]:
-    failed, skipped = summary.names("failed"), summary.names("skipped")
-    count = len(summary.videos)
-    if failed:
-        return Failed(message=f"{len(failed)} of {count} videos failed: {', '.join(failed)}")
-    if skipped and strict:
-        return Failed(message=f"{len(skipped)} of {count} videos skipped: {', '.join(skipped)}")
-    return Completed(message=f"{count - len(skipped)} of {count} videos have a result")
+    def finish(self, path: Path | None = None) -> State[Any]:
+        """Write the summary (summary.json unless `path` says otherwise) and the artifacts; the flow's final state."""
+        seconds = time.monotonic() - self.started
+        summary = summarise(self.progress.videos(), self.settings, seconds, str(flow_run.id))
+        return end_run(self.flow_name, self.settings, summary, path)

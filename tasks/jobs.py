@@ -119,6 +119,11 @@ class PriorJob(Job):
         return self.output_dir / "priors" / self.video.name / f"{width}x{height}.mkv"
 
 
+def seen_picture(prompt_file: Path) -> Path:
+    """Where the picture lies that the captioner saw for this file."""
+    return prompt_file.parent / "seen" / f"{prompt_file.stem}.jpg"
+
+
 class CaptionJob(Job):
     """Phase 2: one sentence about the background, in a prompt file.
 
@@ -147,7 +152,7 @@ class CaptionJob(Job):
     @property
     def seen_picture(self) -> Path:
         """What the captioner saw, for people; no part of the result."""
-        return self.prompt_file.parent / "seen" / f"{self.video.name}.jpg"
+        return seen_picture(self.prompt_file)
 
     def identity(self) -> dict[str, Any]:
         if self.edited_sha256:

@@ -1,0 +1,39 @@
+"""What every run leaves at its end: summary.json, artifacts in Prefect's UI, a table on the terminal, its state."""
+
+from pathlib import Path
+from typing import Any
+
+from prefect.artifacts import create_link_artifact, create_table_artifact
+from prefect.client.schemas import State
+from prefect.states import Completed, Failed
+
+from flows.report import SUMMARY_FILE, Summary, table_rows, text_table, write_summary
+from lib.settings import RunSettings
+
+
+def end_run(flow_name: str, settings: RunSettings, summary: Summary, path: Path | None = None) -> State[Any]:
+    """Say what became of every video; the flow's final state.
+
+    Args:
+        path: where the summary is written, if not as summary.json into the output directory.
+    """
+    path = write_summary(summary, path or settings.output_dir / SUMMARY_FILE)
+    create_table_artifact(table_rows(summary), key=f"{flow_name}-summary", description=f"Written to {path}")
+    _link(settings.output_dir, "result folder")
+    print(text_table(summary), flush=True)
+    return _final_state(summary, strict=settings.strict)
+
+
+def _link(path: Path, what: str) -> None:
+    """A link that works on the box itself; from elsewhere the path says where to look."""
+    create_link_artifact(path.as_uri(), link_text=what, key=what.replace(" ", "-"), description=str(path))
+
+
+def _final_state(summary: Summary, *, strict: bool) -> State[Any]:
+    failed, skipped = summary.names("failed"), summary.names("skipped")
+    count = len(summary.videos)
+    if failed:
+        return Failed(message=f"{len(failed)} of {count} videos failed: {', '.join(failed)}")
+    if skipped and strict:
+        return Failed(message=f"{len(skipped)} of {count} videos skipped: {', '.join(skipped)}")
+    return Completed(message=f"{count - len(skipped)} of {count} videos have a result")
