@@ -9,6 +9,7 @@ import stat
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from deployments.checks.finding import Finding, fail, ok, skip, warn
 from deployments.checks.job import Job
@@ -24,23 +25,34 @@ def check_box(job: Job) -> Iterator[Finding]:
     if job.box is None:
         yield skip("box", "nothing is installed here (make gpu-box)")
         return
-    yield check_manifest(job.box.manifest)
+    try:
+        record = read_record(job.box.manifest)
+    except ValueError as error:
+        record = {}
+        yield fail("installation", str(error), "run `make gpu-box` again")
+    else:
+        yield ok("installation", f"recorded in {job.box.manifest}")
     yield check_mode("environment of clients", job.box.client_env, _FILE_MODE)
     if job.box.server_env.exists():  # a box that joined another's server has none
         yield check_mode("environment of the server", job.box.server_env, _FILE_MODE)
     yield check_mode("state folder", job.box.state_dir, _FOLDER_MODE)
-    yield from check_units(job.box.units_dir, job)
+    there = {path.name for path in job.box.units_dir.glob(_UNITS)}
+    yield from check_units(sorted(there | set(record.get("units", ()))), job)
 
 
-def check_manifest(path: Path) -> Finding:
-    what = "installation"
+def read_record(path: Path) -> dict[str, Any]:
+    """What the installation consists of.
+
+    Raises:
+        ValueError: the file is no such record.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        return fail(what, f"{path} cannot be read ({error})", "run `make gpu-box` again (it keeps what is there)")
+        raise ValueError(f"{path} cannot be read ({error})") from None
     if not isinstance(content, dict):
-        return fail(what, f"{path} holds a JSON {type(content).__name__}", "run `make gpu-box` again")
-    return ok(what, f"recorded in {path}")
+        raise ValueError(f"{path} holds a JSON {type(content).__name__}")
+    return content
 
 
 def check_mode(what: str, path: Path, mode: int) -> Finding:
@@ -59,11 +71,10 @@ def check_mode(what: str, path: Path, mode: int) -> Finding:
     return ok(what, f"{path}, mode {allowed:04o}")
 
 
-def check_units(folder: Path, job: Job) -> Iterator[Finding]:
+def check_units(units: list[str], job: Job) -> Iterator[Finding]:
     """Each unit that was installed is active."""
-    units = sorted(path.name for path in folder.glob(_UNITS))
     if not units:
-        yield fail("units", f"none in {folder}", "run `make gpu-box` again")
+        yield fail("units", "none is installed", "run `make gpu-box` again")
     elif shutil.which("systemctl") is None:
         yield skip("units", "systemctl is not here")
     else:

@@ -48,8 +48,9 @@ def skip(what: str, reason: str) -> Finding:
 def failures(what: str, error: InputError) -> Iterator[Finding]:
     """Each problem that an error lists, as a line of its own; the texts say themselves what to do."""
     for problem in _problems(str(error)):
-        found, _, advice = problem.partition("; ")
-        yield fail(what, found, advice)
+        found, _, advice = problem.rpartition("; ")
+        whole = not found or advice.startswith("or ")  # one of several ways to mend it
+        yield fail(what, problem, "") if whole else fail(what, found, advice)
 
 
 def gib(size: float) -> str:

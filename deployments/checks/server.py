@@ -7,13 +7,14 @@ from datetime import datetime, timedelta, timezone
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from deployments import CAPTION_POOL, GPU_POOL, SHARD_POOL
+from deployments import AUTOMATIONS, CAPTION_POOL, GPU_POOL, SHARD_POOL
 from deployments.checks.finding import Finding, fail, ok, skip, warn
 from deployments.checks.job import Job
 from deployments.checks.prefect_server import PrefectServer, ServerError
+from lib.runtime.prefect_api import api_configured
 
 STUCK_AFTER = timedelta(days=1)
-_SET_UP = "run `python -m deployments.server_setup`"
+_SET_UP = "run `python -m deployments.server_setup` (on a box that joined another's server with --joining)"
 _SERVER_UNIT = "auto-refine-server"
 _WORKER_UNITS = {GPU_POOL: "auto-refine-gpu-worker", SHARD_POOL: "auto-refine-shard-worker"}
 _REFUSED = 401
@@ -21,9 +22,9 @@ _REFUSED = 401
 
 def check_server(job: Job) -> Iterator[Finding]:
     """Everything about the configured server; without one every run starts its own."""
-    server = PrefectServer.from_environment(job.env)
+    server = PrefectServer.from_environment(job.env) or of_profile()
     if server is None:
-        yield skip("server", "no PREFECT_API_URL: runs start a server of their own")
+        yield skip("server", "none is configured (PREFECT_API_URL): runs start one of their own")
         return
     reached = check_reachable(server, job)
     yield reached
@@ -40,6 +41,17 @@ def check_server(job: Job) -> Iterator[Finding]:
             yield from check(server, job)
         except ServerError as error:
             yield fail("server", f"refuses {error}", "look at its log; client and server may be of different versions")
+
+
+def of_profile() -> PrefectServer | None:
+    """The server that prefect's active profile names, which flows would use too."""
+    if not api_configured():
+        return None
+    from prefect.settings import get_current_settings
+
+    api = get_current_settings().api
+    auth, key = (secret.get_secret_value() if secret else "" for secret in (api.auth_string, api.key))
+    return PrefectServer(api.url.rstrip("/"), auth, key) if api.url else None
 
 
 def check_reachable(server: PrefectServer, job: Job) -> Finding:
@@ -149,6 +161,9 @@ def check_deployments(server: PrefectServer, job: Job) -> Iterator[Finding]:
     for name, scheduled in wanted.items():
         what = f"deployment {name}"
         yield judge_deployment(what, found[name], scheduled=scheduled) if name in found else missing(what, job)
+    captions = wanted_pools(job.env)[-1]
+    if all(deployment.get("work_pool_name") != captions for deployment in found.values()):
+        yield missing(f"deployment in {captions}", job)
 
 
 def read_deployments(text: str) -> dict[str, bool]:
@@ -177,24 +192,16 @@ def judge_deployment(what: str, found: Mapping[str, Any], *, scheduled: bool) ->
 
 
 def check_automations(server: PrefectServer, job: Job) -> Iterator[Finding]:
-    """Zombie runs are noticed by automations only."""
+    """Runs whose worker has died are noticed by automations only."""
     found = {automation["name"]: automation for automation in server.filter("automations/filter")}
-    ours = wanted_automations()
-    absent = [name for name in ours if name not in found] if ours else [] if found else ["(none at all)"]
-    for name in absent:
-        yield missing(f"automation {name}", job)
-    for name, automation in sorted(found.items()):
-        if ours and name not in ours:
-            continue
-        what = f"automation {name}"
-        yield ok(what, "enabled") if automation.get("enabled") else warn(what, "disabled", "enable it in the UI")
-
-
-def wanted_automations() -> tuple[str, ...]:
-    """The names that `deployments.server_setup` creates."""
-    import deployments
-
-    return tuple(getattr(deployments, "AUTOMATIONS", ()))
+    for name in AUTOMATIONS:
+        what = f"automation {name!r}"
+        if name not in found:
+            yield missing(what, job)
+        elif not found[name].get("enabled"):
+            yield warn(what, "disabled", "enable it in the UI")
+        else:
+            yield ok(what, "enabled")
 
 
 def check_stuck_runs(server: PrefectServer, _job: Job) -> Iterator[Finding]:
@@ -217,4 +224,4 @@ def missing(what: str, job: Job) -> Finding:
 
 def systemctl(job: Job) -> str:
     """The command that reaches the box's units."""
-    return "systemctl --user" if job.box and "user" in job.box.units_dir.parts else "systemctl"
+    return "systemctl --user" if job.box and job.box.units_dir.name == "user" else "systemctl"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deployments.checks.finding import Finding, fail, ok
+from deployments.checks.job import Job
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,7 +18,7 @@ _ADVICE = "install PyAV's own wheel, which carries its codecs: pip install --for
 _CLOSE = 12.0  # gray levels by which H.264 may change smooth frames on average
 
 
-def check_video() -> Iterator[Finding]:
+def check_video(_job: Job) -> Iterator[Finding]:
     """H.264 and FFV1, there and back."""
     import av
 
