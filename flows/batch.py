@@ -42,7 +42,7 @@ class Batch(RemovalBatch[AutoRefineSettings]):
         file = prompts.system_prompt_file
         return CaptionerOptions(
             backend="vlm",
-            model_path=wanted.caption_model_path or DEFAULT_MODEL,
+            model_path=self.settings.caption_model or DEFAULT_MODEL,
             device=wanted.caption_device,
             dtype=wanted.caption_dtype,
             attention=wanted.caption_attention,

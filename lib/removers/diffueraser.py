@@ -63,8 +63,8 @@ class DiffuEraserRemover:
         known = {flag: path for flag, path in flags.items() if path is not None}
         if missing := [f"--{flag}" for flag in flags if flag not in known]:
             raise InputError(
-                f"--engine diffueraser needs {', '.join(missing)} (folders of published weights, see README); "
-                "--engine propagation needs no weights"
+                f"--engine diffueraser needs {', '.join(missing)}, or --weights_dir with all of them (`make weights` "
+                "fetches the published weights); --engine propagation needs no weights"
             )
         paths = WeightPaths(
             known["base_model_path"],

@@ -61,7 +61,8 @@ class PropainterRemover:
         if prior.propainter_model_dir is None:
             raise InputError(
                 "--engine propainter needs --propainter_model_dir, the folder with the weights "
-                "raft-things.pth, recurrent_flow_completion.pth and ProPainter.pth"
+                "raft-things.pth, recurrent_flow_completion.pth and ProPainter.pth (`make weights` fetches them), "
+                "or --weights_dir, the folder above it"
             )
         settings = PriorSettings(
             ref_stride=prior.ref_stride,

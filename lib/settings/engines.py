@@ -18,12 +18,32 @@ ANCHORS_OF_ENGINE: dict[EngineName, tuple[AnchorName, ...]] = {
 }
 
 
+# Folders below --weights_dir, by the setting that each of them is the default of; all but the anchor's are the names
+# that their publishers gave them.
+WEIGHT_FOLDERS = {
+    "base_model_path": "stable-diffusion-v1-5",
+    "vae_path": "sd-vae-ft-mse",
+    "diffueraser_path": "diffuEraser",
+    "pcm_weights_path": "PCM_Weights",
+    "propainter_model_dir": "propainter",
+    "anchor_model_path": "stable-diffusion-inpainting",
+    "caption_model_path": "Qwen2.5-VL-7B-Instruct",
+}
+
+
 class Engine(SettingsGroup):
     """Which engine removes the object."""
 
     engine: EngineName = Field(
         default="diffueraser", description="what fills the hole; propagation needs no weights, the others do"
     )
+    weights_dir: Path | None = Field(
+        default=None, description="folder with all weights, as `make weights` fills it; single paths win over it"
+    )
+
+    def weights(self, setting: str, given: Path | None) -> Path | None:
+        """A path of weights as given, else its folder below `weights_dir`, else None."""
+        return given or (self.weights_dir / WEIGHT_FOLDERS[setting] if self.weights_dir else None)
 
 
 class DiffuEraserOptions(SettingsGroup):

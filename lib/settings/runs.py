@@ -1,11 +1,19 @@
 """Everything that one run of a flow needs to know, made of groups."""
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, model_validator
 
-from lib.settings.engines import ANCHORS_OF_ENGINE, Anchor, DiffuEraserOptions, Engine, PropainterPrior, RemoveAnchor
+from lib.settings.engines import (
+    ANCHORS_OF_ENGINE,
+    WEIGHT_FOLDERS,
+    Anchor,
+    DiffuEraserOptions,
+    Engine,
+    PropainterPrior,
+    RemoveAnchor,
+)
 from lib.settings.groups import (
     BatchExecution,
     CaptionEnvironment,
@@ -25,6 +33,8 @@ from lib.settings.groups import (
     SettingsGroup,
     Words,
 )
+
+_Group = TypeVar("_Group", bound=SettingsGroup)
 
 
 class RunSettings(SettingsGroup):
@@ -80,17 +90,26 @@ class RunSettings(SettingsGroup):
         """The anchor as asked for, or the one that suits the engine; None where there is to be none."""
         method = self.anchor.anchor_method or ANCHORS_OF_ENGINE[self.engine.engine][0]
         plain = {name: getattr(self.anchor, name) for name in Anchor.model_fields}
+        if plain["anchor_model_path"] == Anchor.model_fields["anchor_model_path"].default:
+            folder = self.engine.weights("anchor_model_path", None)
+            if folder and folder.is_dir():  # else the hub's cache may have it
+                plain["anchor_model_path"] = str(folder)
         return Anchor(**{**plain, "anchor_method": method})
 
     @property
     def engine_prior(self) -> PropainterPrior | None:
         """The prior's settings where the engine has a prior."""
-        return None if self.engine.engine == "propagation" else self.propainter
+        return None if self.engine.engine == "propagation" else self._with_weights(self.propainter)
 
     @property
     def engine_options(self) -> DiffuEraserOptions | None:
         """The options of DiffuEraser where that is the engine."""
-        return self.diffueraser if self.engine.engine == "diffueraser" else None
+        return self._with_weights(self.diffueraser) if self.engine.engine == "diffueraser" else None
+
+    def _with_weights(self, group: _Group) -> _Group:
+        """The group with every path of weights that it leaves open below --weights_dir."""
+        names = WEIGHT_FOLDERS.keys() & type(group).model_fields.keys()
+        return group.model_copy(update={name: self.engine.weights(name, getattr(group, name)) for name in names})
 
     def with_absolute_paths(self) -> Self:
         """The same settings, independent of the folder in which they are read (a worker has its own)."""
@@ -115,6 +134,14 @@ class AutoRefineSettings(RunSettings):
             flags = " and ".join(f"--{name}" for name, wanted in wants.items() if wanted)
             raise ValueError(f"{flags} cannot go with the palette captioner; give --caption_model_path")
         return self
+
+    @property
+    def caption_model(self) -> str | None:
+        """The captioner's model as given, else the one below --weights_dir if it is there; None: the default one."""
+        if given := self.caption_environment.caption_model_path:
+            return given
+        folder = self.engine.weights("caption_model_path", None)
+        return str(folder) if folder and folder.is_dir() else None
 
     @property
     def caption_backend(self) -> Literal["vlm", "palette"]:
