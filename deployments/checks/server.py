@@ -14,7 +14,7 @@ from deployments.checks.prefect_server import PrefectServer, ServerError
 from lib.runtime.prefect_api import api_configured
 
 STUCK_AFTER = timedelta(days=1)
-_SET_UP = "run `python -m deployments.server_setup` (on a box that joined another's server with --joining)"
+_SET_UP = "run `python -m deployments.server_setup`"
 _SERVER_UNIT = "auto-refine-server"
 _WORKER_UNITS = {GPU_POOL: "auto-refine-gpu-worker", SHARD_POOL: "auto-refine-shard-worker"}
 _REFUSED = 401
@@ -219,7 +219,9 @@ def check_stuck_runs(server: PrefectServer, _job: Job) -> Iterator[Finding]:
 
 def missing(what: str, job: Job) -> Finding:
     """On a box it must be there; a person's own server needs it only for what is started from the UI."""
-    return (fail if job.box else warn)(what, "not on the server", _SET_UP)
+    joined = job.box is not None and not job.box.server_env.exists()
+    advice = f"{_SET_UP} on the server's box, and with --joining on this one" if joined else _SET_UP
+    return (fail if job.box else warn)(what, "not on the server", advice)
 
 
 def systemctl(job: Job) -> str:

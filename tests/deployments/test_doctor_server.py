@@ -22,6 +22,7 @@ from deployments.checks.prefect_server import PrefectServer, ServerError
 from lib.runtime.children import free_port
 
 AUTH = "admin:a-long-password"
+BOX = BoxPaths.for_root(Path("/nowhere"))
 POOLS = ("gpu-pool", "shard-pool", "caption-pool-here")
 YAML = """
 deployments:
@@ -36,7 +37,7 @@ class Server:
 
     def __init__(self, url: str) -> None:
         self.url, self.env = url, {"PREFECT_API_URL": url, "PREFECT_API_AUTH_STRING": AUTH}
-        self._http = httpx.Client(base_url=url, auth=tuple(AUTH.split(":")), timeout=60, trust_env=False)
+        self._http = httpx.Client(base_url=url, auth=httpx.BasicAuth(*AUTH.split(":")), timeout=60, trust_env=False)
         token = self._http.get("/csrf-token", params={"client": "test"}).json()["token"]
         self._http.headers.update({"Prefect-Csrf-Token": token, "Prefect-Csrf-Client": "test"})
 
@@ -47,7 +48,7 @@ class Server:
 
     def job(self, **changes) -> Job:
         env = {**self.env, "AUTO_REFINE_CAPTION_POOL": POOLS[-1]}
-        return Job(**{"env": env, "box": BoxPaths.for_root(), **changes})
+        return Job(**{"env": env, "box": BOX, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +180,7 @@ def test_all_pages_are_read(server, monkeypatch):
 
 @pytest.mark.parametrize(("auth", "said"), [("admin:wrong", "PREFECT_API_AUTH_STRING"), ("", "no PREFECT_API")])
 def test_a_wrong_password_is_told_and_not_shown(server, auth, said):
-    job = Job(env={**server.env, "PREFECT_API_AUTH_STRING": auth}, box=BoxPaths.for_root())
+    job = Job(env={**server.env, "PREFECT_API_AUTH_STRING": auth}, box=BOX)
     found = by_name(checks.check_server(job))
     assert list(found) == ["server", "server sign-in", "server's guard"]
     assert found["server sign-in"].level == "FAIL" and said in found["server sign-in"].found
@@ -188,7 +189,7 @@ def test_a_wrong_password_is_told_and_not_shown(server, auth, said):
 
 def test_a_closed_port(tmp_path):
     env = {"PREFECT_API_URL": f"http://127.0.0.1:{free_port()}/api"}
-    (finding,) = checks.check_server(Job(env=env, box=BoxPaths.for_root()))
+    (finding,) = checks.check_server(Job(env=env, box=BOX))
     assert finding.level == "FAIL" and "Connection refused" in finding.found
     assert "systemctl start auto-refine-server" in finding.advice
     (finding,) = checks.check_server(Job(env=env))
@@ -268,8 +269,17 @@ def test_versions_of_server_and_client(theirs, ours, level):
 
 def test_csrf_protection_that_is_off_is_told_on_a_box():
     client = Answers(refuse(422))
-    assert [finding.level for finding in checks.check_csrf(client, Job(box=BoxPaths.for_root()))] == ["warn"]
+    assert [finding.level for finding in checks.check_csrf(client, Job(box=BOX))] == ["warn"]
     assert [finding.level for finding in checks.check_csrf(client, Job())] == ["skip"]
+
+
+def test_who_sets_up_what_is_missing(tmp_path):
+    box = BoxPaths.for_user(tmp_path)
+    joined = checks.missing("pool p", Job(box=box))
+    assert "on the server's box" in joined.advice and "--joining" in joined.advice
+    box.config_dir.mkdir(parents=True)
+    box.server_env.write_text("")
+    assert checks.missing("pool p", Job(box=box)).advice == "run `python -m deployments.server_setup`"
 
 
 def test_a_pool_of_another_type_fails():
