@@ -12,6 +12,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from deployments.box.paths import BoxPaths, read_env_file
@@ -43,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"doctor: {error}", file=sys.stderr)
         return EXIT_USAGE
-    say: Say = (lambda _line: None) if options.json else print
+    say: Say = (lambda _line: None) if options.json else partial(print, flush=True)
     found = {group: list(_heard(examine(group, job), say, group)) for group in options.only}
     if options.json:
         print(json.dumps(as_json(found), indent=1))

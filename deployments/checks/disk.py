@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import errno
+import contextlib
 import os
 import resource
 import shutil
@@ -70,21 +70,25 @@ def check_weights_room(folder: Path) -> Finding:
 def check_locks(what: str, folder: Path) -> Finding:
     """Whether flock works there: it keeps two runs, perhaps of two boxes, off one video."""
     there, what = existing(folder), f"locks in the {what}"
-    probe = there / f"{_PROBE}.{os.getpid()}"
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        return fail(what, f"{there} cannot be written", "change its owner or choose another folder")
     try:
-        first, second = try_lock(probe), try_lock(probe)
+        exclusive = locks_once(there / f"{_PROBE}.{os.getpid()}")
     except OSError as error:
-        if error.errno in (errno.EACCES, errno.EROFS, errno.ENOTDIR):
-            return fail(what, f"{there} cannot be written", "change its owner or choose another folder")
         return fail(what, str(error), "take a file system with flock (local, or NFS 4)")
+    return judge_locks(what, there, exclusive=exclusive, mount=mount_of(there, read_mounts()))
+
+
+def locks_once(probe: Path) -> bool:
+    """Whether a file that is locked cannot be locked again; it is gone afterwards."""
+    try:
+        with contextlib.ExitStack() as held:
+            locks = [lock for lock in (try_lock(probe), try_lock(probe)) if lock]
+            for lock in locks:
+                held.enter_context(lock)
+            return len(locks) == 1
     finally:
-        probe.unlink(missing_ok=True) if os.access(there, os.W_OK) and there.is_dir() else None
-    for lock in (first, second):
-        if lock:
-            lock.release()
-    return judge_locks(
-        what, there, exclusive=first is not None and second is None, mount=mount_of(there, read_mounts())
-    )
+        probe.unlink(missing_ok=True)
 
 
 def judge_locks(what: str, folder: Path, *, exclusive: bool, mount: tuple[str, str] | None) -> Finding:

@@ -55,7 +55,7 @@ def _removal(job: Job) -> Need:
 
 def _captions(job: Job) -> Need:
     weights = CAPTION_WEIGHTS * GIB
-    with contextlib.suppress(InputError, OSError):  # the check of the captioner says so
+    with contextlib.suppress(InputError, OSError, ImportError):  # the check of the captioner says so
         weights = _model_bytes(job) or weights
     return Need("captions", weights, weights + CAPTION_WORK * GIB)
 

@@ -24,7 +24,6 @@ _CUDA_ERRORS = {
     999: "the driver is in a bad state; load its modules again (modprobe nvidia_uvm) or restart the machine",
 }
 _USE_THE_CPU = "or hide the GPU (CUDA_VISIBLE_DEVICES= in front of the command) to work on the CPU"
-_FIRST = 0  # the GPU that captions run on
 
 
 @dataclass(frozen=True)
@@ -97,9 +96,8 @@ def judge(
         yield from judge_torch(facts)
     for gpu in facts.gpus:
         number = gpu["number"]
-        wanted = [need for need in needs if need.what != "captions" or number == _FIRST]
         yield judge_device(gpu, facts)
-        yield judge_memory(gpu, facts.computed.get(number, {}), wanted, offload=offload)
+        yield judge_memory(gpu, facts.computed.get(number, {}), needs, offload=offload)
         yield from judge_processes(gpu)
     yield from judge_kernels(facts.kernels)
 
@@ -169,8 +167,6 @@ def judge_device(gpu: Mapping[str, Any], facts: GpuFacts) -> Finding:
 def judge_memory(gpu: Mapping[str, Any], done: Mapping[str, Any], needs: list[Need], *, offload: bool) -> Finding:
     """Free memory against estimates; which of the needs comes first plays no part: they never meet."""
     what, free = f"GPU {gpu['number']} memory", max(gpu.get("free", 0), done.get("free", 0))
-    if not needs:
-        return skip(what, "nothing of this job runs on it")
     if not free:
         return warn(what, "how much is free is unknown", "see `nvidia-smi`")
     largest = max(needs, key=lambda need: need.about)

@@ -9,13 +9,14 @@ from pathlib import Path
 
 from deployments.checks.finding import Finding, fail, failures, ok, skip
 from deployments.checks.job import Job
+from lib.anchor.inpainting_files import HUB_MODEL, find_model, inpainting_files
+from lib.diffueraser.weight_files import WeightPaths, check_weights
 from lib.errors import InputError
+from lib.propainter.weight_files import check_model_dir
 from lib.runtime.fingerprints import sha256_file
+from lib.settings.engines import WEIGHT_FOLDERS
 
 LOCK_FILE = "weights.lock.json"
-DIFFUERASER = ("stable-diffusion-v1-5", "sd-vae-ft-mse", "diffuEraser", "PCM_Weights")
-PROPAINTER = "propainter"
-INPAINTING = "stable-diffusion-inpainting"
 
 
 @dataclass(frozen=True)
@@ -23,9 +24,9 @@ class WeightSet:
     """One row of README's table of weights, or those rows that one engine takes together."""
 
     name: str
-    folders: tuple[str, ...]
+    settings: tuple[str, ...]  # whose folders it lies in
     engines: tuple[str, ...]  # that need it
-    check: Callable[[Job], object]  # raises InputError
+    check: Callable[[Job], str]  # says what is fine, or raises InputError
 
 
 def check_weight_sets(job: Job) -> Iterator[Finding]:
@@ -37,18 +38,18 @@ def check_weight_sets(job: Job) -> Iterator[Finding]:
 
 
 def check_set(weights: WeightSet, job: Job) -> Iterator[Finding]:
-    there = [name for name in weights.folders if (job.weights_dir / name).is_dir()]
-    if job.engine not in weights.engines and len(there) < len(weights.folders):
+    whole = all(folder_of(setting, job).is_dir() for setting in weights.settings)
+    if job.engine not in weights.engines and not whole:
         yield skip(weights.name, f"--engine {job.engine} does not need them")
         return
     try:
-        weights.check(job)
+        fine = weights.check(job)
     except InputError as error:
         yield from failures(weights.name, error)
     except OSError as error:
         yield fail(weights.name, f"{error.filename}: cannot be read ({error.strerror})", "check its permissions")
     else:
-        yield ok(weights.name, f"{', '.join(weights.folders)} in {job.weights_dir}: keys and shapes fit")
+        yield ok(weights.name, fine)
 
 
 def check_caption_model(job: Job) -> Iterator[Finding]:
@@ -56,10 +57,10 @@ def check_caption_model(job: Job) -> Iterator[Finding]:
     if not job.captions_by_model:
         yield skip(what, "captions are made by palette, which needs none")
         return
-    from lib.captioner.model.files import find_model
+    from lib.captioner.model.files import find_model as find_captioner
 
     try:
-        files = find_model(caption_model(job))
+        files = find_captioner(caption_model(job))
     except InputError as error:
         yield from failures(what, error)
     else:
@@ -71,7 +72,7 @@ def caption_model(job: Job) -> str:
     """As given, else the one in the folder of weights, else the default's name on the hub."""
     from lib.captioner.backend import DEFAULT_MODEL
 
-    local = job.weights_dir / DEFAULT_MODEL.rpartition("/")[2]
+    local = folder_of("caption_model_path", job)
     return job.caption_model or (str(local) if local.is_dir() else DEFAULT_MODEL)
 
 
@@ -130,27 +131,34 @@ def compare(job: Job, name: str, recorded: Recorded) -> Finding | None:
     return None
 
 
-def _check_diffueraser(job: Job) -> None:
-    from lib.diffueraser.weight_files import WeightPaths, check_weights
+def folder_of(setting: str, job: Job) -> Path:
+    """As `--weights_dir` has it."""
+    return job.weights_dir / WEIGHT_FOLDERS[setting]
 
-    base, vae, eraser, pcm = (job.weights_dir / name for name in DIFFUERASER)
+
+def _check_diffueraser(job: Job) -> str:
+    base, vae, eraser, pcm = (folder_of(setting, job) for setting in _DIFFUERASER)
     check_weights(WeightPaths(base, vae, eraser, pcm, job.pcm_steps))
+    return f"{', '.join(path.name for path in (base, vae, eraser, pcm))} in {job.weights_dir}: keys and shapes fit"
 
 
-def _check_propainter(job: Job) -> None:
-    from lib.propainter.weight_files import check_model_dir
-
-    check_model_dir(job.weights_dir / PROPAINTER)
-
-
-def _check_inpainting(job: Job) -> None:
-    from lib.anchor.inpainting_files import find_model, inpainting_files
-
-    inpainting_files(find_model(job.weights_dir / INPAINTING))
+def _check_propainter(job: Job) -> str:
+    folder = folder_of(_PROPAINTER, job)
+    check_model_dir(folder)
+    return f"{folder}: whole (their keys are checked when they are loaded)"
 
 
+def _check_inpainting(job: Job) -> str:
+    folder = folder_of(_INPAINTING, job)
+    found = find_model(folder if folder.is_dir() else HUB_MODEL)  # the hub's cache may have it
+    inpainting_files(found)
+    return f"{found}: whole"
+
+
+_DIFFUERASER = ("base_model_path", "vae_path", "diffueraser_path", "pcm_weights_path")
+_PROPAINTER, _INPAINTING = "propainter_model_dir", "anchor_model_path"
 SETS = (
-    WeightSet("DiffuEraser's weights", DIFFUERASER, ("diffueraser",), _check_diffueraser),
-    WeightSet("ProPainter's weights", (PROPAINTER,), ("diffueraser", "propainter"), _check_propainter),
-    WeightSet("anchor's weights", (INPAINTING,), ("diffueraser",), _check_inpainting),
+    WeightSet("DiffuEraser's weights", _DIFFUERASER, ("diffueraser",), _check_diffueraser),
+    WeightSet("ProPainter's weights", (_PROPAINTER,), ("diffueraser", "propainter"), _check_propainter),
+    WeightSet("anchor's weights", (_INPAINTING,), ("diffueraser",), _check_inpainting),
 )

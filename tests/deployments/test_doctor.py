@@ -103,6 +103,16 @@ def test_help_and_most_groups_import_neither_torch_nor_prefect():
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, timeout=120, capture_output=True)
 
 
+def test_a_machine_without_prefect_is_looked_at_as_well():
+    script = (
+        "import sys, deployments.doctor as doctor\n"
+        "sys.modules['prefect'] = None\n"
+        "sys.exit(doctor.main('--only gpu,memory,video --engine propainter --width 64 --height 64 --frames 5'.split()))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, timeout=120, capture_output=True, text=True)
+    assert done.returncode == 0 and "ok    memory" in done.stdout, done.stdout + done.stderr
+
+
 def test_a_missing_package_is_a_finding_and_the_other_groups_are_looked_at(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "av", None)
     assert doctor.main(["--only", "video,box"]) == 1

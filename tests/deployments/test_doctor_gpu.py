@@ -71,10 +71,10 @@ def test_all_is_well_on_an_h100():
     ]
 
 
-def test_captions_run_on_the_first_gpu_only():
+def test_each_gpu_is_looked_at():
     findings = found(gpus=2)
-    assert "captions" in findings["GPU 0 memory"].found
-    assert "captions" not in findings["GPU 1 memory"].found
+    assert findings["GPU driver"].found.startswith("2 GPUs")
+    assert {"GPU 0", "GPU 1", "GPU 1 memory", "GPU 1 processes"} <= set(findings)
 
 
 def test_without_a_driver_work_is_slow_and_without_its_libraries_it_is_broken():

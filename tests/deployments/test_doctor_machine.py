@@ -109,7 +109,7 @@ def test_a_file_system_without_flock_fails(tmp_path, monkeypatch):
 
 def test_a_file_system_that_locks_twice_fails(tmp_path, monkeypatch):
     calls = iter(["a", "b"])
-    monkeypatch.setattr(disk, "try_lock", lambda path: try_lock(path.with_name(next(calls))))
+    monkeypatch.setattr(disk, "try_lock", lambda path: try_lock(path.with_name(next(calls))))  # whatever is asked for
     assert "two locks at a time" in disk.check_locks("results folder", tmp_path).found
 
 
