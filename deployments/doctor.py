@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parse(sys.argv[1:] if argv is None else argv)
     try:
         job = make_job(options)
-    except InputError as error:
+    except (InputError, OSError) as error:
         print(f"doctor: {error}", file=sys.stderr)
         return EXIT_USAGE
     say: Say = (lambda _line: None) if options.json else partial(print, flush=True)
@@ -135,6 +135,8 @@ def examine(group: str, job: Job) -> Iterator[Finding]:
         yield fail(group, f"cannot be looked at: {error}", f"make install, or {sys.executable} -m pip install -e .")
     except InputError as error:
         yield from failures(group, error)
+    except OSError as error:
+        yield fail(group, str(error), "mend its permissions, or run the doctor as the user who runs the workers")
     except Exception as error:  # noqa: BLE001 - the other groups are looked at all the same
         yield fail(group, f"the check broke off ({type(error).__name__}: {error})", "please report this")
 

@@ -130,6 +130,15 @@ def test_a_check_that_breaks_off_is_a_finding(monkeypatch, capsys):
     assert "FAIL  box: the check broke off (ZeroDivisionError: by hand)" in capsys.readouterr().out
 
 
+def test_a_place_that_cannot_be_looked_at_is_a_finding(monkeypatch, capsys):
+    def closed(_job):
+        raise PermissionError(13, "Permission denied", "/secret/results")
+
+    monkeypatch.setattr("deployments.checks.disk.check_disk", closed)
+    assert doctor.main(["--only", "disk"]) == 1
+    assert "/secret/results" in capsys.readouterr().out
+
+
 def test_bad_usage_has_a_code_of_its_own(capsys):
     for flags in (["--only", "gpu,feet"], ["--frames", "0"], ["--engine", "magic"], ["--nonsense"]):
         with pytest.raises(SystemExit) as stopped:
