@@ -7,7 +7,7 @@ import os
 import shutil
 import stat
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from deployments.checks.server import systemctl
 _UNITS = "auto-refine-*.service"
 _SECONDS = 30.0
 _FILE_MODE, _FOLDER_MODE = 0o600, 0o700
+_FOLDERS = {"inbox": "AUTO_REFINE_INBOX", "outbox": "AUTO_REFINE_OUTBOX", "results": "AUTO_REFINE_RESULTS"}
 
 
 def check_box(job: Job) -> Iterator[Finding]:
@@ -36,6 +37,9 @@ def check_box(job: Job) -> Iterator[Finding]:
     if job.box.server_env.exists():  # a box that joined another's server has none
         yield check_mode("environment of the server", job.box.server_env, _FILE_MODE)
     yield check_mode("state folder", job.box.state_dir, _FOLDER_MODE)
+    for what, name in _FOLDERS.items():
+        if job.env.get(name) and Path(job.env[name]).is_dir():
+            yield check_mode(what, Path(job.env[name]), _FOLDER_MODE, wider=warn)  # a team may share them
     there = {path.name for path in job.box.units_dir.glob(_UNITS)}
     yield from check_units(sorted(there | set(record.get("units", ()))), job)
 
@@ -55,8 +59,8 @@ def read_record(path: Path) -> dict[str, Any]:
     return content
 
 
-def check_mode(what: str, path: Path, mode: int) -> Finding:
-    """Whether a file or folder is there and nobody else's to read."""
+def check_mode(what: str, path: Path, mode: int, wider: Callable[[str, str, str], Finding] = fail) -> Finding:
+    """Whether a file or folder is there and nobody else's to read; wider: what it is if others may."""
     try:
         found = path.stat()
     except OSError as error:
@@ -65,7 +69,7 @@ def check_mode(what: str, path: Path, mode: int) -> Finding:
         )
     allowed = stat.S_IMODE(found.st_mode)
     if allowed & ~mode:
-        return fail(what, f"{path} has mode {allowed:04o}, expected {mode:04o}", f"chmod {mode:o} {path}")
+        return wider(what, f"{path} has mode {allowed:04o}, expected {mode:04o}", f"chmod {mode:o} {path}")
     if found.st_uid != os.getuid() and os.getuid() != 0:
         return warn(what, f"{path} belongs to user {found.st_uid}, not to {os.getuid()}", "run the doctor as that user")
     return ok(what, f"{path}, mode {allowed:04o}")

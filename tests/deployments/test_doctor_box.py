@@ -42,7 +42,7 @@ def says(program: Path, script: str) -> None:
 
 
 def found(paths: BoxPaths | None) -> dict[str, tuple[str, str, str]]:
-    findings = list(box.check_box(Job(box=paths)))
+    findings = list(box.check_box(Job(box=paths, env={})))
     assert "hush" not in str(findings)
     return {finding.what: (finding.level, finding.found, finding.advice) for finding in findings}
 
@@ -70,6 +70,17 @@ def test_secrets_that_others_may_read_fail(paths):
     assert level == "FAIL" and "mode 0644, expected 0600" in said and advice == f"chmod 600 {paths.client_env}"
     assert findings["state folder"][0] == "FAIL"
     assert findings["environment of the server"][0] == "ok"
+
+
+def test_videos_and_results_that_others_may_read_are_told(paths, tmp_path):
+    env = {"AUTO_REFINE_INBOX": str(tmp_path / "in"), "AUTO_REFINE_RESULTS": str(tmp_path / "results")}
+    for folder, mode in (("in", 0o700), ("results", 0o755)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder).chmod(mode)
+    listed = {finding.what: finding for finding in box.check_box(Job(box=paths, env=env))}
+    assert (listed["inbox"].level, listed["results"].level) == ("ok", "warn")
+    assert listed["results"].advice == f"chmod 700 {tmp_path / 'results'}"
+    assert "outbox" not in listed
 
 
 def test_stricter_modes_are_fine(paths):
