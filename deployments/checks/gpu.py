@@ -45,22 +45,30 @@ def check_gpus(job: Job) -> Iterator[Finding]:
     if not (job.uses_networks or job.captions_by_model):
         yield skip("GPU", f"--engine {job.engine} works on the CPU")
         return
-    driver = look_at_driver()
-    torch = look_at_torch() if job.uses_networks and collect(driver).gpus else None
-    hidden = job.env.get("CUDA_VISIBLE_DEVICES")
-    yield from judge(collect(driver, torch), gpu_needs(job), visible=hidden, offload=job.offload)
+    visible = job.env.get("CUDA_VISIBLE_DEVICES")
+    driver = look_at_driver(visible)
+    torch = look_at_torch(visible) if job.uses_networks and collect(driver).gpus else None
+    yield from judge(collect(driver, torch), gpu_needs(job), visible=visible, offload=job.offload)
 
 
 @lru_cache
-def look_at_driver() -> Answer:
-    """What the driver says. Neither this nor `look_at_torch` can hang or crash the caller."""
-    return ask_child(_PROBE, ["driver"], PROJECT_ROOT, os.environ, _DRIVER_SECONDS)
+def look_at_driver(visible: str | None) -> Answer:
+    """What the driver says. Neither this nor `look_at_torch` can hang or crash the caller.
+
+    visible: CUDA_VISIBLE_DEVICES; None: not set.
+    """
+    return ask_child(_PROBE, ["driver"], PROJECT_ROOT, _environment(visible), _DRIVER_SECONDS)
 
 
 @lru_cache
-def look_at_torch() -> Answer:
-    """What torch does on the GPUs."""
-    return ask_child(_PROBE, ["torch"], PROJECT_ROOT, os.environ, _TORCH_SECONDS)
+def look_at_torch(visible: str | None) -> Answer:
+    """What torch does on them."""
+    return ask_child(_PROBE, ["torch"], PROJECT_ROOT, _environment(visible), _TORCH_SECONDS)
+
+
+def _environment(visible: str | None) -> dict[str, str]:
+    """Ours, with the GPUs that the box's workers see."""
+    return {**os.environ, **({} if visible is None else {"CUDA_VISIBLE_DEVICES": visible})}
 
 
 def collect(driver: Answer, torch: Answer | None = None) -> GpuFacts:

@@ -18,7 +18,7 @@ _FEWER = "cut the clip (--video_length), lower --max_img_size or --height/--widt
 
 def check_memory(job: Job) -> Iterator[Finding]:
     """What is free, and what a container allows."""
-    gpus = len(collect(look_at_driver()).gpus) if job.uses_networks else 0
+    gpus = len(collect(look_at_driver(job.env.get("CUDA_VISIBLE_DEVICES"))).gpus) if job.uses_networks else 0
     needed = clip_bytes(job, on_gpu=gpus > 0) * max(1, gpus)
     at_a_time = f"{gpus} clips at a time, one a GPU," if gpus > 1 else "the clip"
     wanted = f"{at_a_time} of {job.frames} frames of {job.size} takes about {gib(needed)}"

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from deployments.checks import gpu_probe
+from deployments.checks import gpu, gpu_probe
 from deployments.checks.child import Answer, ask_child
 from deployments.checks.estimates import Need, gpu_needs
 from deployments.checks.finding import GIB
@@ -38,7 +38,7 @@ NEEDS = [Need("removal at 1280x720", 7 * GIB, 20 * GIB), Need("captions", 15.5 *
 def found(
     *,
     driver=None,
-    gpu=None,
+    device=None,
     torch=None,
     computed=None,
     kernels=None,
@@ -49,7 +49,7 @@ def found(
     problem="",
 ):
     """The findings by name, for a healthy H100 with some facts changed."""
-    devices = [{**H100, "number": number, **(gpu or {})} for number in range(gpus)]
+    devices = [{**H100, "number": number, **(device or {})} for number in range(gpus)]
     results = [{**COMPUTED, "number": number, **(computed or {})} for number in range(gpus)]
     lines = [TORCH | (torch or {}), *results, KERNELS | (kernels or {}), END]
     facts = collect(Answer([DRIVER | (driver or {}), *devices]), Answer(lines, problem))
@@ -95,6 +95,19 @@ def test_hidden_gpus_are_no_failure():
     assert finding.level == "warn" and "CUDA_VISIBLE_DEVICES=''" in finding.found
 
 
+def test_the_box_says_which_gpus_are_looked_at(monkeypatch):
+    asked = []
+
+    def answer(_module, words, _root, env, _seconds):
+        asked.append((words, env["CUDA_VISIBLE_DEVICES"]))
+        return Answer([DRIVER, H100] if words == ["driver"] else [TORCH, COMPUTED, KERNELS, END])
+
+    monkeypatch.setattr(gpu, "ask_child", answer)
+    findings = list(gpu.check_gpus(Job(env={"CUDA_VISIBLE_DEVICES": "5,7"}, caption_backend="palette")))
+    assert asked == [(["driver"], "5,7"), (["torch"], "5,7")]
+    assert {finding.level for finding in findings} == {"ok"}
+
+
 def test_a_driver_that_hangs():
     (finding,) = judge(collect(Answer([], "no end within 60 s")), NEEDS)
     assert finding.level == "FAIL" and "no end within 60 s" in finding.found
@@ -123,7 +136,7 @@ def test_torch_for_the_cpu_for_a_newer_driver_or_without_access():
     ],
 )
 def test_torch_must_have_code_for_the_gpu(capability, archs, level):
-    finding = found(gpu={"capability": capability}, torch={"archs": archs})["GPU 0"]
+    finding = found(device={"capability": capability}, torch={"archs": archs})["GPU 0"]
     assert finding.level == level
     assert f"capability {capability[0]}.{capability[1]}" in finding.found
 
@@ -153,23 +166,25 @@ def test_torch_that_cannot_be_imported():
 
 def test_memory_that_another_program_holds_and_memory_that_is_not_there():
     other = {"pid": 4711, "used": 70 * GIB, "name": "python train.py"}
-    busy = found(gpu={"free": 8 * GIB, "processes": [other]}, computed={"free": 8 * GIB})
+    busy = found(device={"free": 8 * GIB, "processes": [other]}, computed={"free": 8 * GIB})
     assert busy["GPU 0 memory"].level == "FAIL"  # captions alone have weights of 15.5
     assert "end what else runs there" in busy["GPU 0 memory"].advice
     assert busy["GPU 0 processes"].level == "warn"
     assert "pid 4711 (python train.py, 70.0 GiB)" in busy["GPU 0 processes"].found
-    small = {"gpu": {"free": 11 * GIB, "total": 12 * GIB}, "computed": {"free": 11 * GIB}, "needs": NEEDS[:1]}
+    small = {"device": {"free": 11 * GIB, "total": 12 * GIB}, "computed": {"free": 11 * GIB}, "needs": NEEDS[:1]}
     assert (found(**small)["GPU 0 memory"].level, "--offload" in found(**small)["GPU 0 memory"].advice) == (
         "warn",
         True,
     )
     assert "--offload" not in found(**small, offload=True)["GPU 0 memory"].advice
-    assert found(**{**small, "gpu": {"free": 5 * GIB}, "computed": {"free": 5 * GIB}})["GPU 0 memory"].level == "FAIL"
+    assert (
+        found(**{**small, "device": {"free": 5 * GIB}, "computed": {"free": 5 * GIB}})["GPU 0 memory"].level == "FAIL"
+    )
 
 
 def test_free_memory_may_be_unknown_and_processes_nameless():
-    assert found(gpu={"free": 0}, computed={"free": 0})["GPU 0 memory"].level == "warn"
-    hidden = found(gpu={"processes": [{"pid": 7, "used": None, "name": ""}]})["GPU 0 processes"]
+    assert found(device={"free": 0}, computed={"free": 0})["GPU 0 memory"].level == "warn"
+    hidden = found(device={"processes": [{"pid": 7, "used": None, "name": ""}]})["GPU 0 processes"]
     assert hidden.found == "pid 7 (not visible from here)"
 
 

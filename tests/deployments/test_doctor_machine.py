@@ -23,7 +23,7 @@ def levels(findings) -> dict[str, str]:
 
 
 def gpus(monkeypatch, *found):
-    monkeypatch.setattr(memory, "look_at_driver", lambda: Answer(list(found)))
+    monkeypatch.setattr(memory, "look_at_driver", lambda _visible: Answer(list(found)))
 
 
 def test_memory_is_compared_with_what_clips_take_one_for_each_gpu(monkeypatch):
