@@ -229,7 +229,7 @@ def test_a_damaged_record_is_no_licence_to_remove(box, capsys):
 
 
 def test_a_box_joins_anothers_server(box, tmp_path, capsys):
-    auth = private(tmp_path / "auth", "admin:of-the-other\n")
+    auth = private(tmp_path / "auth", "PREFECT_API_AUTH_STRING=admin:of-the-other\n")
     words = ("--server", "http://10.0.0.1:4200", "--auth_file", str(auth))
     box.install()
     assert box.install(*words) == 0
