@@ -282,6 +282,14 @@ def test_who_sets_up_what_is_missing(tmp_path):
     assert checks.missing("pool p", Job(box=box)).advice == "run `python -m deployments.server_setup`"
 
 
+def test_workers_that_have_gone_do_not_count():
+    pool, workers = {"name": "p", "type": "process"}, [{"name": "a", "status": "OFFLINE"}]
+    assert checks.judge_pool("pool p", pool, workers, Job()).level == "FAIL"
+    assert (
+        checks.judge_pool("pool p", pool, [*workers, {"name": "b", "status": "ONLINE"}], Job()).found == "1 online: b"
+    )
+
+
 def test_a_pool_of_another_type_fails():
     assert checks.judge_pool("pool p", {"name": "p", "type": "docker"}, [], Job()).level == "FAIL"
 
