@@ -35,9 +35,10 @@ def find_videos(settings: RunSettings) -> DatasetScan:
     if io.input_video and io.input_mask:
         video = Video(name=SINGLE_VIDEO, video_path=io.input_video, mask_path=io.input_mask)
         return DatasetScan(videos=(video,), unmatched=())
-    if not (io.dataset and io.video_root and io.mask_root):
+    mask_root = io.mask_root or (io.video_root if io.dataset == "inbox" else None)
+    if not (io.dataset and io.video_root and mask_root):
         raise InputError("no input: give input_video and input_mask, or dataset, video_root and mask_root")
-    scan = scan_dataset(io.dataset, io.video_root, io.mask_root)
+    scan = scan_dataset(io.dataset, io.video_root, mask_root)
     return _only(scan, io.video_names, io.video_root) if io.video_names else scan
 
 

@@ -19,14 +19,15 @@ class InputSource(SettingsGroup):
 
     input_video: Path | None = Field(default=None, description="single-video mode: a video file or a folder of frames")
     input_mask: Path | None = Field(default=None, description="single-video mode: masks (folder, video or one picture)")
-    dataset: Literal["davis", "youtube-vos", "custom"] | None = Field(
+    dataset: Literal["davis", "youtube-vos", "custom", "inbox"] | None = Field(
         default=None, description="batch mode: data-set layout"
     )
     video_root: Path | None = Field(
         default=None, description="batch mode: folder with one video (or frame folder) per name"
     )
     mask_root: Path | None = Field(
-        default=None, description="batch mode: folder with one mask folder (or file) per name"
+        default=None,
+        description="batch mode: folder with one mask folder (or file) per name; not needed with --dataset inbox",
     )
     video_names: tuple[str, ...] = Field(default=(), description="batch mode: only these videos, as a,b,c")
 

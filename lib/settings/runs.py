@@ -57,6 +57,8 @@ class RunSettings(SettingsGroup):
         single = {"input_video": io.input_video, "input_mask": io.input_mask}
         batch = {"dataset": io.dataset, "video_root": io.video_root, "mask_root": io.mask_root}
         given = [name for name, value in {**single, **batch}.items() if value is not None]
+        if io.dataset == "inbox" and io.mask_root is None:
+            del batch["mask_root"]  # videos and masks share their folders
         wanted = single if io.input_video or io.input_mask else batch
         if set(given) != set(wanted):
             raise ValueError(

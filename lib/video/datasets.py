@@ -1,9 +1,11 @@
 """Finding videos and their masks in data-set folders.
 
 davis, youtube-vos: `<root>/<name>/` folders of pictures on both sides. custom: also `<name>.mp4` (and other video
-files) on both sides, `<name>.png` as a mask for all frames, and masks named `<name>_mask`.
+files) on both sides, `<name>.png` as a mask for all frames, and masks named `<name>_mask`. inbox: a folder for each
+video, `<root>/<name>/` with `video*` and `mask*` (and `gt*`), each a file or a folder of pictures.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,7 +16,8 @@ from lib.errors import InputError
 from lib.video.clip import FRAME_SUFFIXES, VIDEO_SUFFIXES
 from lib.video.images import list_folder
 
-DatasetKind = Literal["davis", "youtube-vos", "custom"]
+DatasetKind = Literal["davis", "youtube-vos", "custom", "inbox"]
+_MASK_SUFFIXES = (*VIDEO_SUFFIXES, *FRAME_SUFFIXES)
 _MASK_ENDING = "_mask"
 
 
@@ -70,12 +73,16 @@ def name_problem(name: str) -> str | None:
 def scan_dataset(dataset: DatasetKind, video_root: Path, mask_root: Path, gt_root: Path | None = None) -> DatasetScan:
     """Pair videos with masks (and ground truth, where there is one) by name. Only folders are listed, nothing is read.
 
+    Args:
+        mask_root: the same as `video_root` with the data set inbox.
+
     Raises:
         InputError: a root is missing, is no folder, or holds no video.
     """
+    if dataset == "inbox":
+        return _scan_inbox(video_root)
     videos = _candidates(_resolve_video_root(dataset, video_root), dataset, VIDEO_SUFFIXES)
-    mask_suffixes = (*VIDEO_SUFFIXES, *FRAME_SUFFIXES)
-    masks = _candidates(_resolve_mask_root(dataset, mask_root, videos), dataset, mask_suffixes)
+    masks = _candidates(_resolve_mask_root(dataset, mask_root, videos), dataset, _MASK_SUFFIXES)
     truths = _candidates(gt_root, dataset, VIDEO_SUFFIXES) if gt_root else {}
     if dataset == "custom":
         masks = _without_ending(masks, videos)
@@ -87,6 +94,43 @@ def scan_dataset(dataset: DatasetKind, video_root: Path, mask_root: Path, gt_roo
         result = _pair(name, videos.get(name, []), masks.get(name, []), truths.get(name, []))
         (found if isinstance(result, Video) else unmatched).append(result)
     return DatasetScan(tuple(found), tuple(unmatched))
+
+
+def inbox_folders(root: Path) -> tuple[Path, ...]:
+    """The folders of an inbox, one for each video; hidden ones are left out.
+
+    Raises:
+        InputError: the inbox is missing or cannot be read.
+    """
+    _check_root(root)
+    return tuple(item for item in list_folder(root) if item.is_dir())
+
+
+def inbox_video(folder: Path) -> Video | Unmatched:
+    """What one folder of an inbox holds."""
+    try:
+        items = list_folder(folder)
+    except InputError as error:
+        return Unmatched(folder.name, str(error))
+    videos, masks = _of_kind(items, "video", VIDEO_SUFFIXES), _of_kind(items, "mask", _MASK_SUFFIXES)
+    if not videos and not masks:
+        return Unmatched(folder.name, "holds neither video* nor mask*")
+    return _pair(folder.name, videos, masks, _of_kind(items, "gt", VIDEO_SUFFIXES))
+
+
+def _scan_inbox(root: Path) -> DatasetScan:
+    found = [inbox_video(folder) for folder in inbox_folders(root)]
+    if not found:
+        raise InputError(f"{root}: found no folders, expected <name>/video* and <name>/mask*")
+    return DatasetScan(
+        videos=tuple(sorted((item for item in found if isinstance(item, Video)), key=lambda item: item.name)),
+        unmatched=tuple(sorted((item for item in found if isinstance(item, Unmatched)), key=lambda item: item.name)),
+    )
+
+
+def _of_kind(items: Iterable[Path], kind: str, suffixes: tuple[str, ...]) -> list[Path]:
+    named = [item for item in items if item.name.lower().startswith(kind)]
+    return [item for item in named if item.is_dir() or item.suffix.lower() in suffixes]
 
 
 def _pair(name: str, videos: list[Path], masks: list[Path], truths: list[Path]) -> Video | Unmatched:
@@ -146,7 +190,7 @@ def _resolve_video_root(dataset: DatasetKind, root: Path) -> Path:
 
 def _resolve_mask_root(dataset: DatasetKind, root: Path, videos: dict[str, list[Path]]) -> Path:
     """The root, or its one sub-folder whose entries bear names of videos."""
-    masks = _candidates(root, dataset, (*VIDEO_SUFFIXES, *FRAME_SUFFIXES))
+    masks = _candidates(root, dataset, _MASK_SUFFIXES)
     if {name.removesuffix(_MASK_ENDING) for name in masks} & set(videos) or set(masks) & set(videos):
         return root
     return _only_one(

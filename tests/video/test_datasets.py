@@ -176,3 +176,46 @@ def test_names_that_cannot_name_a_folder_are_refused(tmp_path, name, problem):
 @pytest.mark.parametrize("name", ["bear", "ski jump", "über–straße", "狗", "a.b", "a_mask"])
 def test_plain_names_pass(tmp_path, name):
     assert Video(name=name, video_path=tmp_path, mask_path=tmp_path).name == name
+
+
+def fill_inbox(root, **folders):
+    """`bear=["video.mp4", "mask/"]`: files, and folders with one picture."""
+    for name, items in folders.items():
+        (root / name).mkdir()
+        for item in items:
+            if item.endswith("/"):
+                save_frames(root / name / item, FRAME)
+            else:
+                (root / name / item).write_bytes(b"x")
+
+
+def test_an_inbox_has_a_folder_for_each_video(tmp_path):
+    fill_inbox(
+        tmp_path,
+        bear=["video.mp4", "mask/"],
+        bus=["video/", "mask.png", "gt/", "notes.txt"],
+        car=["Video_1080p.MOV", "masks.mkv", ".DS_Store"],
+        dog=["video.mp4"],
+        emu=["mask.png"],
+        fox=["video.mp4", "video/", "mask/"],
+        gnu=["video.txt", "other.mp4"],
+    )
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / "stray.mp4").write_bytes(b"x")
+    scan = scan_dataset("inbox", tmp_path, tmp_path)
+    assert [(v.name, v.video_path.name, v.mask_path.name, v.gt_path and v.gt_path.name) for v in scan.videos] == [
+        ("bear", "video.mp4", "mask", None),
+        ("bus", "video", "mask.png", "gt"),
+        ("car", "Video_1080p.MOV", "masks.mkv", None),
+    ]
+    assert reasons(scan) == {
+        "dog": "has no mask",
+        "emu": "has a mask but no video",
+        "fox": "more than one video: video, video.mp4; keep one",
+        "gnu": "holds neither video* nor mask*",
+    }
+
+
+def test_an_inbox_without_folders_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"found no folders, expected <name>/video\* and <name>/mask\*"):
+        scan_dataset("inbox", tmp_path, tmp_path)
