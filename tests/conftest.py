@@ -11,7 +11,10 @@ ROOT = Path(__file__).resolve().parents[1]
 # Minutes each, mostly waiting: they start first, so that no process is left alone with them at the end.
 LONG_FILES = frozenset(
     f"test_{name}.py"
-    for name in ("kills", "caption_kills", "embedded", "vlm_captions", "remove", "ui", "configured_server", "launcher")
+    for name in (
+        *("box_story", "two_boxes", "kills", "caption_kills", "embedded", "vlm_captions", "phases"),
+        *("remove", "ui", "configured_server", "launcher"),
+    )
 )
 
 
