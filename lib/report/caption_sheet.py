@@ -13,13 +13,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import quote_from_bytes
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from lib.captioner.prompt_file import existing_prompt, is_ours, load_prompt_mapping
 from lib.captioner.words.sentence import MAX_WORDS
 from lib.errors import InputError
+from lib.report.page import link, write_page
 from lib.report.thumbnails import thumbnail_columns, thumbnail_uris
 
 RowStatus = Literal["new", "cached", "edited", "failed"]
@@ -102,14 +100,9 @@ def write_caption_sheet(rows: Sequence[SheetRow], path: Path, title: str) -> Pat
         rows: shown in this order.
         path: the HTML file; links are relative to its folder.
     """
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("caption_sheet.html.j2").render(
+    return write_page(
+        path,
+        "caption_sheet.html.j2",
         title=title,
         cards=_cards(rows, path.parent),
         counts=_counts(rows),
@@ -117,14 +110,6 @@ def write_caption_sheet(rows: Sequence[SheetRow], path: Path, title: str) -> Pat
         known_sources=SOURCES,
         long_sentence=MAX_WORDS,
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        draft.write_bytes(page.encode("utf-8", "replace"))  # file names and YAML can hold what UTF-8 cannot
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
-    return path
 
 
 def _cards(rows: Sequence[SheetRow], folder: Path) -> list[dict[str, Any]]:
@@ -140,8 +125,8 @@ def _card(row: SheetRow, folder: Path, thumbnails: list[str]) -> dict[str, Any]:
         "kinds": " ".join(sorted(_kinds(row))),
         "thumbnails": thumbnails,
         "columns": thumbnail_columns(len(thumbnails)),
-        "picture_link": _link(row.picture, folder) if row.picture is not None else "",
-        "yaml_link": _link(row.yaml_path, folder),
+        "picture_link": link(row.picture, folder) if row.picture is not None else "",
+        "yaml_link": link(row.yaml_path, folder),
         "yaml_shown": os.path.relpath(row.yaml_path, folder),
         "flags": [(flag, *FLAGS.get(flag, ("poor", UNKNOWN_FLAG))) for flag in row.flags],
         "source_note": SOURCES.get(row.source, ""),
@@ -173,11 +158,6 @@ def _counts(rows: Sequence[SheetRow]) -> dict[str, int]:
     """How many rows each filter shows, in the order of the buttons."""
     found = Counter(kind for row in rows for kind in _kinds(row))
     return {"all": len(rows)} | {kind: found[kind] for kind in ("flagged", "failed", "edited", "fallback")}
-
-
-def _link(path: Path, folder: Path) -> str:
-    """The path relative to the page's folder, as a URL."""
-    return quote_from_bytes(os.fsencode(os.path.relpath(path, folder)))
 
 
 def _items(value: object) -> list[Any]:

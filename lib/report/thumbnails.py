@@ -8,6 +8,7 @@ import math
 import struct
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 WIDTH = 400  # pixels of all columns together, at most
@@ -35,6 +36,13 @@ def thumbnail_uris(path: Path | None, frames: int = 1) -> list[str]:
             return [_jpeg_uri(frame) for frame in _small_frames(picture, frames if frames <= picture.width else 1)]
     except _UNREADABLE:
         return []
+
+
+def frame_uri(frame: np.ndarray, width: int = WIDTH // 2) -> str:
+    """A frame (H, W, 3) uint8 RGB as a JPEG data URI, `width` pixels wide at most."""
+    small = Image.fromarray(frame)
+    small.thumbnail((width, HEIGHT), reducing_gap=2.0)
+    return _jpeg_uri(small)
 
 
 def _small_frames(strip: Image.Image, frames: int) -> list[Image.Image]:

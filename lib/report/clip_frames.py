@@ -1,0 +1,70 @@
+"""Single frames out of clips for pages: video files are not decoded from their beginning."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from lib.errors import InputError
+from lib.report.thumbnails import frame_uri
+from lib.video.clip import probe_clip, read_clip_frame
+from lib.video.decode import DEFAULT_FPS, open_video, to_array
+
+
+def before_and_after(source: Path | None, result: Path | None) -> tuple[str, str]:
+    """The same moment of both, in the middle of the result, as JPEG data URIs; "" for what cannot be read.
+
+    Args:
+        source: a video file or a folder of frames; the result may be shorter.
+    """
+    try:
+        moment = _middle(result or source)
+    except _UNREADABLE:
+        moment = 0.0
+    return _uri(source, moment), _uri(result, moment)
+
+
+# What a damaged file can raise here; FFmpeg's own errors are OSErrors and ValueErrors.
+_UNREADABLE = (InputError, OSError, ValueError, MemoryError)
+
+
+def _uri(path: Path | None, moment: float) -> str:
+    try:
+        return frame_uri(frame_at(path, moment)) if path else ""
+    except _UNREADABLE:
+        return ""
+
+
+def _middle(path: Path | None) -> float:
+    """Seconds from the beginning."""
+    if path is None:
+        return 0.0
+    if path.is_dir():
+        return float(((probe_clip(path).frame_count or 1) // 2) / DEFAULT_FPS)
+    with open_video(path) as (container, stream):
+        if stream.duration and stream.time_base:
+            return float(stream.duration * stream.time_base) / 2
+        return (container.duration or 0) / 2_000_000  # microseconds
+
+
+def frame_at(path: Path, moment: float) -> np.ndarray:
+    """The frame that is shown `moment` seconds after the beginning, (H, W, 3) uint8 RGB; the last one if that is later.
+
+    Raises:
+        InputError: the clip cannot be read.
+        OSError, ValueError: it is damaged.
+    """
+    if path.is_dir():
+        return read_clip_frame(path, round(moment * DEFAULT_FPS))
+    with open_video(path) as (container, stream):
+        base = stream.time_base
+        wanted = (stream.start_time or 0) + (round(moment / base) if base else 0)
+        container.seek(wanted, stream=stream)  # to the key frame before
+        frame = None
+        for frame in container.decode(stream):
+            if frame.pts is None or frame.pts + (frame.duration or 0) > wanted:
+                break
+        if frame is None:
+            raise InputError(f"{path}: no frame can be read at {moment:.1f} s")
+        return to_array(frame)
