@@ -46,6 +46,7 @@ def server_variables(settings: BoxSettings, paths: BoxPaths, auth: str) -> dict[
         "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true",
         "PREFECT_SERVER_DATABASE_CONNECTION_URL": settings.database or f"sqlite+aiosqlite:///{home / 'prefect.db'}",
         "PREFECT_SERVER_UI_API_URL": "/api",
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(paths.inside(paths.state_dir) / "ui"),
         "PREFECT_HOME": str(home),
         **_QUIET,
