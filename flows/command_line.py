@@ -17,6 +17,7 @@ from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, Pri
 
 from lib.errors import InputError
 from lib.settings import AutoRefineSettings, RemoveSettings, RunSettings, fields_by_name
+from lib.settings.inbox import InboxSettings
 
 EXIT_USAGE = 2
 
@@ -31,8 +32,9 @@ class RunOptions(BaseModel):
     keep_ui: bool = Field(default=False, description="serve Prefect's UI, also after the run, until Ctrl-C")
 
 
-Settings = TypeVar("Settings", bound=RunSettings)
-_DESCRIPTIONS: dict[type[RunSettings], tuple[str, str]] = {
+AnySettings = RunSettings | InboxSettings
+Settings = TypeVar("Settings", bound=AnySettings)
+_DESCRIPTIONS: dict[type[AnySettings], tuple[str, str]] = {
     AutoRefineSettings: (
         "auto_refine.py",
         "Remove objects from videos: coarse removal, a caption of the background, refined removal.",
@@ -42,11 +44,16 @@ _DESCRIPTIONS: dict[type[RunSettings], tuple[str, str]] = {
         "Remove objects from videos in one pass: --use_anchor fills one frame first, as the prompt says, and lets the "
         "others follow it; --use_text lets the main network follow the prompt.",
     ),
+    InboxSettings: (
+        "inbox.py",
+        "Take what is new and whole in an inbox through all phases, and nothing twice; results and a report of each "
+        "run go to the outbox.",
+    ),
 }
 
 
 @lru_cache
-def command_line(settings: type[RunSettings]) -> type[RunSettings]:
+def command_line(settings: type[AnySettings]) -> type[AnySettings]:
     """Everything that can be said on the command line: the settings and how this call behaves."""
     return create_model("CommandLine", __base__=settings, run=(RunOptions, RunOptions()))
 
@@ -74,7 +81,7 @@ def _comma_separated(type_info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[A
 def parse(argv: Sequence[str]) -> tuple[AutoRefineSettings, RunOptions]: ...
 @overload
 def parse(argv: Sequence[str], wanted: type[Settings]) -> tuple[Settings, RunOptions]: ...
-def parse(argv: Sequence[str], wanted: type[RunSettings] = AutoRefineSettings) -> tuple[RunSettings, RunOptions]:
+def parse(argv: Sequence[str], wanted: type[AnySettings] = AutoRefineSettings) -> tuple[AnySettings, RunOptions]:
     """Settings from flags and, below them, from the file of `--config`; paths made absolute.
 
     Args:

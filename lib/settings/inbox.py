@@ -35,13 +35,6 @@ class Inbox(SettingsGroup):
     )
     max_videos: int = Field(default=0, ge=0, description="videos of one run at most, the oldest first; 0 = all")
 
-    @model_validator(mode="after")
-    def _check_folders(self) -> Self:
-        inbox, outbox = (path.expanduser().absolute() for path in (self.inbox, self.outbox))
-        if outbox.is_relative_to(inbox):
-            raise ValueError(f"the outbox {outbox} lies in the inbox {inbox}; give a folder beside it")
-        return self
-
 
 class InboxSettings(SettingsGroup):
     """What to watch, and for what is found there the groups of `AutoRefineSettings`."""
@@ -59,6 +52,13 @@ class InboxSettings(SettingsGroup):
     products: Products = Products()
     metrics: Metrics = Metrics()
     execution: BatchExecution = BatchExecution()
+
+    @model_validator(mode="after")
+    def _check_folders(self) -> Self:
+        inbox, outbox = (path.expanduser().absolute() for path in (self.inbox.inbox, self.inbox.outbox))
+        if outbox.is_relative_to(inbox):
+            raise ValueError(f"the outbox {outbox} lies in the inbox {inbox}; give a folder beside it")
+        return self
 
     @model_validator(mode="after")
     def _check_run(self) -> Self:
