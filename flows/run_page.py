@@ -84,7 +84,7 @@ def _sources(settings: RunSettings) -> Mapping[str, Video]:
 
 
 def _links(output_dir: Path) -> dict[str, Path]:
-    links = {"result folder": output_dir, "captions": output_dir / SHEET_FILE}
+    links = {"result folder": output_dir, "captions of the last run": output_dir / SHEET_FILE}
     return {label: path for label, path in links.items() if path.exists()}
 
 
