@@ -16,6 +16,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelling
 
 from deployments import caption_deployment_name, caption_pool_name
+from deployments.child_runs import pause, waiting_for
 from deployments.forwarded_logs import ForwardedLogs
 from deployments.pools import ensure_pools
 from lib.captioner.batch_folder import BatchFolder
@@ -107,7 +108,7 @@ def run_caption_batch(
 def _wait_for_end(run: FlowRun, batch: BatchFolder, patience: float) -> FlowRun:
     """The ended run; one that shows no life for `patience` seconds is cancelled, so that its GPU is free again."""
     seen, since = batch.progress(), time.monotonic()
-    with get_client(sync_client=True) as client:
+    with get_client(sync_client=True) as client, waiting_for(run.id):
         logs = ForwardedLogs(client, run.id)
         while not (run.state and run.state.is_final()):
             waits_its_turn = run.state and run.state.is_scheduled() and _pool().status == WorkPoolStatus.READY
@@ -115,16 +116,20 @@ def _wait_for_end(run: FlowRun, batch: BatchFolder, patience: float) -> FlowRun:
                 seen, since = batch.progress(), time.monotonic()
             if time.monotonic() - since > patience:
                 client.set_flow_run_state(run.id, Cancelling(), force=True)
-                raise CaptionPoolError(
-                    f"the caption run {run.name} showed no life for {patience:.0f} s (it was "
-                    f"{run.state.name if run.state else 'unknown'}) and was cancelled; look at its log in the UI and "
-                    f"at the worker of {caption_pool_name()}"
-                )
-            time.sleep(_POLL_SECONDS)
+                raise _no_life(run, patience)
+            pause(_POLL_SECONDS)
             run = client.read_flow_run(run.id)
             logs.forward()
         logs.forward(last=True)
     return run
+
+
+def _no_life(run: FlowRun, patience: float) -> CaptionPoolError:
+    return CaptionPoolError(
+        f"the caption run {run.name} showed no life for {patience:.0f} s (it was "
+        f"{run.state.name if run.state else 'unknown'}) and was cancelled; look at its log in the UI and at the worker "
+        f"of {caption_pool_name()}"
+    )
 
 
 def visible_device(gpu: int) -> str:

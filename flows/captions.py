@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from deployments.child_runs import ending_children
 from flows.batch import Batch, is_captioned
 from flows.phases import Outcome, outcome_of
 from flows.report import VideoSummary
@@ -35,13 +36,15 @@ def _caption_on(gpus: Sequence[int | None], batch: Batch, jobs: Sequence[Caption
     """A batch for each GPU, all at once."""
     timeout = batch.settings.caption_environment.caption_timeout
     shares = [jobs[index :: len(gpus)] for index in range(len(gpus))]
-    futures = [
-        caption_batch.submit(share, batch.caption_env, batch.captioner, timeout, force, gpu)
-        for share, gpu in zip(shares, gpus, strict=True)
-    ]
+    with ending_children():
+        futures = [
+            caption_batch.submit(share, batch.caption_env, batch.captioner, timeout, force, gpu)
+            for share, gpu in zip(shares, gpus, strict=True)
+        ]
+        for future in futures:
+            future.wait()
     ends: dict[str, End] = {}
     for share, future in zip(shares, futures, strict=True):
-        future.wait()
         if future.state.is_completed():
             ends |= future.state.result()
         else:

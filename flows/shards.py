@@ -4,7 +4,6 @@ All boxes see the same videos, weights and output directory (shared storage) und
 leaves of its part another box does; what is done stays done, as in any other run.
 """
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,7 @@ from prefect.runtime import flow_run
 from pydantic import ValidationError
 
 from deployments import SHARD_POOL
+from deployments.child_runs import ending_children, pause, waiting_for
 from flows.inputs import pixel_count
 from flows.report import Summary, VideoSummary, summarise_failure
 from lib.errors import InputError
@@ -105,10 +105,12 @@ def check_shards(settings: AutoRefineSettings) -> None:
 
 def run_shards(shards: Sequence[Shard]) -> list[VideoSummary]:
     """Have all parts done; how every video ended."""
-    futures: list[PrefectFuture[list[VideoSummary]]] = [run_shard.submit(shard, shard.title) for shard in shards]
+    with ending_children():
+        futures: list[PrefectFuture[list[VideoSummary]]] = [run_shard.submit(shard, shard.title) for shard in shards]
+        for future in futures:
+            future.wait()
     found: list[VideoSummary] = []
     for shard, future in zip(shards, futures, strict=True):
-        future.wait()
         state = future.state
         found += state.result() if state.is_completed() else _all_failed(shard, state.message or "")
     return found
@@ -160,9 +162,9 @@ def _find_unfinished(client: SyncPrefectClient, tag: str, title: str) -> FlowRun
 
 
 def _wait_for_end(run: FlowRun) -> FlowRun:
-    with get_client(sync_client=True) as client:
+    with get_client(sync_client=True) as client, waiting_for(run.id):
         while not (run.state and run.state.is_final()):
-            time.sleep(_POLL_SECONDS)
+            pause(_POLL_SECONDS)
             run = client.read_flow_run(run.id)
     return run
 
