@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,6 +11,12 @@ from lib.errors import InputError
 from lib.report.thumbnails import frame_uri
 from lib.video.clip import probe_clip, read_clip_frame
 from lib.video.decode import DEFAULT_FPS, open_video, to_array
+
+if TYPE_CHECKING:
+    from av import VideoFrame, VideoStream
+    from av.container import InputContainer
+
+_UNREADABLE = (InputError, OSError, ValueError, MemoryError)  # what damaged files raise
 
 
 def before_and_after(source: Path | None, result: Path | None) -> tuple[str, str]:
@@ -23,10 +30,6 @@ def before_and_after(source: Path | None, result: Path | None) -> tuple[str, str
     except _UNREADABLE:
         moment = 0.0
     return _uri(source, moment), _uri(result, moment)
-
-
-# What a damaged file can raise here; FFmpeg's own errors are OSErrors and ValueErrors.
-_UNREADABLE = (InputError, OSError, ValueError, MemoryError)
 
 
 def _uri(path: Path | None, moment: float) -> str:
@@ -53,18 +56,26 @@ def frame_at(path: Path, moment: float) -> np.ndarray:
 
     Raises:
         InputError: the clip cannot be read.
-        OSError, ValueError: it is damaged.
     """
     if path.is_dir():
         return read_clip_frame(path, round(moment * DEFAULT_FPS))
+    from av.error import FFmpegError
+
     with open_video(path) as (container, stream):
-        base = stream.time_base
-        wanted = (stream.start_time or 0) + (round(moment / base) if base else 0)
-        container.seek(wanted, stream=stream)  # to the key frame before
-        frame = None
-        for frame in container.decode(stream):
-            if frame.pts is None or frame.pts + (frame.duration or 0) > wanted:
-                break
-        if frame is None:
-            raise InputError(f"{path}: no frame can be read at {moment:.1f} s")
-        return to_array(frame)
+        try:
+            return to_array(_seek(container, stream, moment))
+        except FFmpegError as error:
+            raise InputError(f"{path}: no frame can be read at {moment:.1f} s ({error})") from error
+
+
+def _seek(container: InputContainer, stream: VideoStream, moment: float) -> VideoFrame:
+    base = stream.time_base
+    wanted = (stream.start_time or 0) + (round(moment / base) if base else 0)
+    container.seek(wanted, stream=stream)  # to the key frame before
+    frame = None
+    for frame in container.decode(stream):
+        if frame.pts is None or frame.pts + (frame.duration or 0) > wanted:
+            break
+    if frame is None:
+        raise InputError(f"{container.name}: holds no frame at {moment:.1f} s")
+    return frame

@@ -82,6 +82,7 @@ def test_each_night_takes_what_is_new(nights):
     page = nights.reports()[0].read_text()
     assert "../final/bear/propagation.mp4" in page
     assert "video.mp4.part is a half copy" in page
+    assert "<dt>--engine</dt><dd>propagation</dd>" in page
     assert nights.night().message == "nothing new: 1 still being copied, 1 done before"
     assert len(nights.reports()) == 1
     nights.add("camel")
