@@ -10,9 +10,10 @@ import pytest
 from deployments.checks.captions import check_captions
 from deployments.checks.finding import Finding
 from deployments.checks.job import Job
-from deployments.checks.weights import check_weight_sets
+from deployments.checks.weights import LOCK_FILE, check_weight_sets
 from lib.captioner import readiness
 from lib.propainter.weight_files import FILES
+from lib.runtime.fingerprints import sha256_file
 
 
 @pytest.fixture
@@ -94,6 +95,47 @@ def test_the_lora_of_the_steps_that_are_asked_for(weights):
     assert failed(found(weights)) == []
     (said,) = failed(found(weights, pcm_steps=4))
     assert "4step" in said
+
+
+def record(weights: Path, *names: str) -> Path:
+    """The lock of these files, as a download writes it."""
+    sets: dict = {}
+    for folder, _, name in (name.partition("/") for name in names):
+        path = weights / folder / name
+        files = sets.setdefault(folder, {"revision": "r", "files": {}})["files"]
+        files[name] = {"size": path.stat().st_size, "sha256": sha256_file(path)}
+    lock = weights / LOCK_FILE
+    lock.write_text(json.dumps({"sets": sets}))
+    return lock
+
+
+def test_files_are_compared_with_the_record_of_their_download(weights):
+    record(weights, f"propainter/{FILES[0]}", f"propainter/{FILES[1]}", "sd-vae-ft-mse/config.json")
+    findings = {finding.what: finding for finding in found(weights)}
+    assert findings["weights' record"].found == "3 files have their recorded sizes (--hashes compares contents)"
+    config = weights / "sd-vae-ft-mse" / "config.json"
+    config.write_text(config.read_text().replace('"AutoencoderKL"', '"AutoencoderKX"'))  # of the same size
+    assert levels(found(weights))["weights' record"] == "ok"
+    (said,) = failed(found(weights, hashes=True))
+    assert "sha256" in said and "recorded was" in said
+    assert levels(found(weights, hashes=True))["sd-vae-ft-mse/config.json"] == "FAIL"
+    config.write_text(config.read_text() + " ")
+    assert "bytes, recorded were" in failed(found(weights))[0]
+
+
+def test_a_recorded_file_that_is_gone_is_named(weights):
+    other = weights / "propainter" / "notes.txt"
+    other.write_text("x")
+    record(weights, "propainter/notes.txt")
+    other.unlink()
+    assert levels(found(weights))["propainter/notes.txt"] == "FAIL"
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"sets": {"a": {"files": {"b": {}}}}}'])
+def test_a_record_that_is_none_is_told(weights, content):
+    (weights / LOCK_FILE).write_text(content)
+    (said,) = failed(found(weights))
+    assert LOCK_FILE in said and "make weights" in said
 
 
 def test_captions_by_palette_need_an_interpreter_only():
