@@ -11,11 +11,12 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from embedded_support import ROOT
+from embedded_support import ROOT, run_command
 from prefect.client.orchestration import get_client
 from prefect.client.schemas import State
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterParentFlowRunId
 from prefect.flow_engine import run_flow as run_flow_run
-from prefect.states import AwaitingRetry
+from prefect.states import AwaitingRetry, Running
 from tests_support import moving_square, write_frames
 
 from flows import inbox as inbox_flow
@@ -23,7 +24,7 @@ from flows.command_line import parse
 from flows.inbox import auto_refine_inbox
 from flows.inbox_program import main
 from lib.errors import InputError
-from lib.inbox.ledger import open_ledger
+from lib.inbox.ledger import Ledger, open_ledger
 from lib.settings.inbox import InboxSettings
 
 
@@ -125,6 +126,25 @@ def test_a_night_that_is_run_again_does_only_what_failed(nights):
     assert nights.ledger() == {"bear": ("done", 0), "broken": ("done", 0)}
 
 
+def test_a_night_that_was_killed_is_taken_up_by_its_own_run(nights):
+    """The server still takes the inner run for running, and the ledger the video for taken."""
+    nights.add("bear")
+    first = nights.night()
+    run_id = first.state_details.flow_run_id
+    inner = FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[run_id]))
+    with get_client(sync_client=True) as client:
+        (run,) = client.read_flow_runs(flow_run_filter=inner)
+        client.set_flow_run_state(run.id, Running(), force=True)
+        client.set_task_run_state(run.parent_task_run_id, Running(), force=True)
+    ledger = Ledger(nights.outbox)
+    ledger.take({"bear": ledger.entry("bear").identity}, str(run_id))
+    again = nights.again(first)
+    assert again.is_completed()
+    assert nights.ledger() == {"bear": ("done", 0)}
+    summary = json.loads((nights.outbox / "summary.json").read_text())
+    assert summary["counts"]["cached"] == 1
+
+
 def test_a_deleted_result_is_made_again(nights):
     nights.add("bear")
     nights.night()
@@ -223,3 +243,13 @@ def test_by_hand_the_layout_works_as_a_data_set(planned, run_flow):
     words = ["--engine", "propagation", "--dataset", "inbox", "--video_root", str(planned.inbox)]
     run = run_flow([*words, "--output_dir", str(planned.outbox)])
     assert run.video("bear").status == "done"
+
+
+def test_the_script_brings_its_own_server_and_answers_with_an_exit_code(planned):
+    planned.add("broken", usable=False)
+    command = run_command(planned.words, planned.outbox, ROOT / "flows" / "inbox.py")
+    assert command.wait() == 1, command.text()
+    assert command.text().splitlines()[-1] == "1 of 1 videos failed: broken"
+    assert f"report: {planned.reports()[0]}" in command.text()
+    assert planned.ledger() == {"broken": ("failed", 1)}
+    command.assert_nothing_left()
