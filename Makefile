@@ -44,3 +44,8 @@ doctor:
 .PHONY: gpu-box
 gpu-box:
 	$(PYTHON) deployments/install.py $(BOX)
+
+# The published weights, into ./weights. WEIGHTS holds flags, such as WEIGHTS="--weights_dir /models --sets vae,pcm".
+.PHONY: weights
+weights: $(VENV)/installed
+	$(BIN)/python -m deployments.weights $(WEIGHTS)

@@ -1,0 +1,39 @@
+"""A second folder of weights with DiffuEraser's networks in half precision; everything else in it is links."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from lib.diffueraser.weight_files import WeightPaths
+from lib.errors import InputError
+from lib.settings.engines import WEIGHT_FOLDERS
+
+_HALVED = ("base_model_path", "vae_path", "diffueraser_path")
+
+
+def write_half_folder(folder: Path, target: Path, pcm_steps: int, say: Callable[[str], None] = print) -> None:
+    """Make `target` a folder that --weights_dir takes like `folder`, its networks of half the size.
+
+    Raises:
+        InputError: DiffuEraser's weights are not complete, or something else lies where a link should.
+    """
+    from lib.diffueraser.half_copy import write_half_copy  # torch takes seconds
+
+    if target.resolve() == folder.resolve():
+        raise InputError(f"{target}: is the folder of the weights itself; choose another --fp16_dir")
+    base, vae, eraser = (folder / WEIGHT_FOLDERS[setting] for setting in _HALVED)
+    paths = WeightPaths(base, vae, eraser, folder / WEIGHT_FOLDERS["pcm_weights_path"], pcm_steps)
+    write_half_copy(paths, target)
+    for setting, name in WEIGHT_FOLDERS.items():
+        if setting not in _HALVED and (folder / name).is_dir():
+            _link(target / name, (folder / name).absolute())
+    say(f"half precision: {target} (use it as --weights_dir {target})")
+
+
+def _link(link: Path, folder: Path) -> None:
+    if link.is_symlink():
+        link.unlink()
+    if link.exists():
+        raise InputError(f"{link}: is there already and no link; move it away, it should lead to {folder}")
+    link.symlink_to(folder)
