@@ -1,12 +1,11 @@
 """What happens when flows/inbox.py is called: like flows/launch.py, but what is to be done is found in the flow."""
 
 from collections.abc import Sequence
-from typing import Any, cast
 
 from deployments import CAPTION_POOL
 from flows.batch import Batch
 from flows.command_line import RunOptions, complain, parse
-from flows.launch import EXIT_OK, Program, _run_flow, check_output_dir
+from flows.launch import EXIT_OK, Program, check_output_dir, run_flow
 from lib.errors import InputError
 from lib.inbox.ledger import Ledger
 from lib.inbox.scan import scan_inbox
@@ -14,7 +13,7 @@ from lib.runtime.launcher import api_configured, is_flow_process, run_embedded
 from lib.settings.inbox import InboxSettings
 from lib.video.datasets import inbox_folders
 
-INBOX = Program("inbox", cast(Any, InboxSettings), lambda settings: Batch(settings).check(), (CAPTION_POOL,))
+INBOX = Program("inbox", InboxSettings, lambda settings: Batch(settings).check(), (CAPTION_POOL,))
 
 
 def main(argv: Sequence[str]) -> int:
@@ -32,12 +31,12 @@ def _act(settings: InboxSettings, options: RunOptions, words: list[str]) -> int:
         print(plan_text_of(settings))
         return EXIT_OK
     if is_flow_process():
-        return _run_flow(INBOX, cast(Any, settings))
+        return run_flow(INBOX, settings)
     inbox_folders(settings.inbox.inbox)
     if not settings.execution.shards:  # else the boxes that do the work check what they need
         INBOX.check(settings.run_settings())
     if api_configured():
-        return _run_flow(INBOX, cast(Any, settings))
+        return run_flow(INBOX, settings)
     check_output_dir(settings.output_dir)
     state_dir, script = settings.output_dir / ".prefect", [str(INBOX.script), *words]
     return run_embedded(state_dir, script, pools=INBOX.pools, keep_ui=options.keep_ui, early_flow=True)

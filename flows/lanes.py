@@ -17,37 +17,11 @@ from prefect.futures import PrefectConcurrentFuture
 from prefect.states import Crashed
 from prefect.task_runners import ProcessPoolTaskRunner
 
-from lib.errors import InputError
-from lib.removers.base import Remover
-from lib.removers.gpu import gpu_count
 from lib.runtime.file_lock import LockedFile
 from lib.runtime.slots import Slot, init_worker
-from lib.settings import Execution
 from tasks.jobs import Job
 
 _UNBROKEN_SECONDS = 5.0  # that a pool gets to notice its process's death
-
-
-def slots_for(execution: Execution, remover: Remover) -> tuple[Slot, ...]:
-    """Where processes may work: the GPUs asked for or all that there are, else shares of the CPU.
-
-    Raises:
-        InputError: a GPU that was asked for is not there.
-    """
-    there = gpu_count() if remover.uses_gpu else 0
-    gpus = execution.gpus or tuple(range(there))
-    if remover.uses_gpu and (absent := [gpu for gpu in gpus if gpu >= there]):
-        found = f"found {there}, numbered from 0" if there else "found none that torch can use"
-        raise InputError(f"--gpus: no GPU {', '.join(map(str, absent))} here ({found}); give other numbers")
-    if not gpus:
-        return cpu_slots(execution.max_workers or remover.suggested_workers())
-    copies = -(-(execution.max_workers or 1) // len(gpus))
-    return tuple(Slot(gpu, copy) for copy in range(copies) for gpu in gpus)
-
-
-def cpu_slots(count: int) -> tuple[Slot, ...]:
-    """Places for so many processes that share the CPU."""
-    return tuple(Slot(None, copy) for copy in range(count))
 
 
 @dataclass

@@ -13,12 +13,12 @@ from typing import Any
 
 from deployments import CAPTION_POOL
 from flows.batch import Batch
-from flows.command_line import RunOptions, complain, parse
+from flows.command_line import AnySettings, RunOptions, complain, parse
 from flows.inputs import find_videos
 from flows.remove_batch import RemoveBatch
 from lib.errors import InputError
 from lib.runtime.launcher import api_configured, is_flow_process, run_embedded, wait_for_stack
-from lib.settings import AutoRefineSettings, RemoveSettings, RunSettings
+from lib.settings import AutoRefineSettings, RemoveSettings
 
 EXIT_OK = 0
 EXIT_VIDEOS_FAILED = 1
@@ -30,7 +30,7 @@ class Program:
     """A script and what it runs."""
 
     name: str  # of its module in flows/, and of the flow in it
-    settings: type[RunSettings]
+    settings: type[AnySettings]
     check: Callable[[Any], object]  # raises InputError if the settings cannot work
     pools: tuple[str, ...]  # that its flow hands work to
 
@@ -57,21 +57,21 @@ def main(argv: Sequence[str] | None = None, program: Program = AUTO_REFINE) -> i
         return complain(error)
 
 
-def _act(program: Program, settings: RunSettings, options: RunOptions, words: list[str]) -> int:
+def _act(program: Program, settings: Any, options: RunOptions, words: list[str]) -> int:
     if options.plan:
         from flows.plan import make_plan, plan_text
 
         print(plan_text(make_plan(settings)))
         return EXIT_OK
     if is_flow_process():
-        return _run_flow(program, settings)
+        return run_flow(program, settings)
     find_videos(settings)
     if isinstance(settings, AutoRefineSettings) and settings.execution.shards:
         _require_api()  # the boxes that do the work check what they need
-        return _run_flow(program, settings)
+        return run_flow(program, settings)
     program.check(settings)
     if api_configured():
-        return _run_flow(program, settings)
+        return run_flow(program, settings)
     check_output_dir(settings.output_dir)
     return run_embedded(
         settings.output_dir / ".prefect",
@@ -102,7 +102,8 @@ def check_output_dir(path: Path) -> None:
         raise InputError(f"{path}: not writable; give another --output_dir or --save_path")
 
 
-def _run_flow(program: Program, settings: RunSettings) -> int:
+def run_flow(program: Program, settings: AnySettings) -> int:
+    """Run the program's flow here, as a client of the API that there is; its exit code."""
     # The flow prints what a person wants to know, failures included; Prefect's own lines are in the UI.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     flow = program.flow

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from flows.inputs import Fingerprints, is_adopted
+from flows.slots import slots_for
 from lib.anchor.base import AnchorInpainter
 from lib.errors import check_all
 from lib.removers.base import Remover
@@ -41,12 +42,13 @@ class RemovalBatch(Generic[Settings]):
         )
 
     def check(self) -> None:
-        """See that engine and anchor have all that they need.
+        """See that engine and anchor have all that they need, and that the GPUs asked for are there.
 
         Raises:
             InputError: everything that is missing, and how to get it.
         """
-        check_all(*(part.check for part in (self.remover, self.anchor) if part is not None))
+        parts = [part.check for part in (self.remover, self.anchor) if part is not None]
+        check_all(*parts, lambda: slots_for(self.settings.execution, self.remover))
 
     @property
     def warnings(self) -> list[str]:

@@ -11,11 +11,11 @@ from prefect.runtime import flow_run
 
 from flows.ending import end_run
 from flows.inputs import Fingerprints, adopted_key, find_videos, fingerprint_inputs, pixel_count
-from flows.lanes import cpu_slots, slots_for
 from flows.phases import Outcome, PhaseRunner
 from flows.removal_batch import RemovalBatch
 from flows.report import summarise
 from flows.run_progress import RunProgress
+from flows.slots import cpu_slots, slots_for
 from lib.errors import InputError
 from lib.video.datasets import Video
 from tasks.caching import bind

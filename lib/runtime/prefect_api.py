@@ -47,7 +47,8 @@ def embedded_environment(state_dir: Path, inherited: Mapping[str, str]) -> dict[
         for name, value in inherited.items()
         if not name.startswith("PREFECT_") or name.startswith(_KEPT_PREFIX)
     }
-    env.pop(FLOW_PROCESS_MARKER, None)
+    for name in (FLOW_PROCESS_MARKER, "AUTO_REFINE_CAPTION_POOL"):  # a box's own pool is on the box's server
+        env.pop(name, None)
     direct = ",".join(filter(None, ["127.0.0.1,localhost", env.get("NO_PROXY") or env.get("no_proxy", "")]))
     return env | {
         "PREFECT_HOME": str(state_dir),

@@ -10,12 +10,12 @@ from prefect import flow
 from prefect.task_runners import ProcessPoolTaskRunner, ThreadPoolTaskRunner
 from tests_support import Dataset
 
-from flows import lanes
+from flows import lanes, slots
 from flows.batch import Batch
 from flows.command_line import parse
 from flows.inputs import find_videos, fingerprint_inputs
-from flows.lanes import slots_for
 from flows.phases import Outcome, PhaseRunner
+from flows.slots import slots_for
 from lib.errors import InputError
 from lib.removers.propagation import PropagationRemover
 from lib.runtime.slots import Slot
@@ -131,7 +131,7 @@ class OnGpus(PropagationRemover):
 
 
 def test_gpus_are_those_asked_for(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(lanes, "gpu_count", lambda: 4)
+    monkeypatch.setattr(slots, "gpu_count", lambda: 4)
     assert slots_for(Execution(), OnGpus()) == tuple(map(Slot, range(4)))
     assert slots_for(Execution(gpus=(0, 2)), OnGpus()) == (Slot(0), Slot(2))
     assert slots_for(Execution(gpus=(0, 2), max_workers=3), OnGpus()) == (Slot(0), Slot(2), Slot(0, 1), Slot(2, 1))
