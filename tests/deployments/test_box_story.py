@@ -65,6 +65,7 @@ def test_the_nightly_hour_is_the_boxes_own(box: ServerBox):
     nightly = box.api.get("/deployments/name/auto-refine-inbox/auto-refine-nightly").json()
     [schedule] = nightly["schedules"]
     assert (schedule["schedule"]["cron"], schedule["schedule"]["timezone"]) == ("30 1 * * 1-5", "Europe/Berlin")
+    assert "AUTO_REFINE_CRON=every night" in box.set_up(code=2, AUTO_REFINE_CRON="every night")
 
 
 def test_nobody_gets_in_without_the_password(box: ServerBox):
