@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from lib.diffueraser.weight_files import WeightPaths
+from lib.diffueraser.weight_files import WeightPaths, check_weights, net_files
 from lib.errors import InputError
 from lib.settings.engines import WEIGHT_FOLDERS
 
@@ -24,6 +25,8 @@ def write_half_folder(folder: Path, target: Path, pcm_steps: int, say: Callable[
         raise InputError(f"{target}: is the folder of the weights itself; choose another --fp16_dir")
     base, vae, eraser = (folder / WEIGHT_FOLDERS[setting] for setting in _HALVED)
     paths = WeightPaths(base, vae, eraser, folder / WEIGHT_FOLDERS["pcm_weights_path"], pcm_steps)
+    check_weights(paths)
+    _require_room(paths, target)
     write_half_copy(paths, target)
     for setting, name in WEIGHT_FOLDERS.items():
         if setting not in _HALVED and (folder / name).is_dir():
@@ -37,3 +40,13 @@ def _link(link: Path, folder: Path) -> None:
     if link.exists():
         raise InputError(f"{link}: is there already and no link; move it away, it should lead to {folder}")
     link.symlink_to(folder)
+
+
+def _require_room(paths: WeightPaths, target: Path) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    needed = sum(net.weights_path().stat().st_size for net in net_files(paths).values()) // 2
+    if needed > (free := shutil.disk_usage(target).free):
+        raise InputError(
+            f"{target}: about {needed / 2**30:.2f} GiB in half precision, but {free / 2**30:.2f} GiB are free; make "
+            "room or choose another --fp16_dir"
+        )

@@ -41,10 +41,14 @@ class HubSource:
             )
         except HfHubHTTPError as error:
             raise self._refused(error.response.status_code, error.response.headers.get("X-Error-Code", "")) from error
-        except (httpx2.HTTPError, OSError) as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
             raise InputError(
                 f"{self.endpoint}: cannot be reached ({error}); check the network, HF_ENDPOINT and HTTPS_PROXY, or "
                 "take what is there already with --existing or --mirror"
+            ) from error
+        except (ValueError, LookupError, TypeError) as error:  # what it sent is no JSON, or another kind of it
+            raise InputError(
+                f"{self.endpoint}: does not answer like a hub ({error}); check HF_ENDPOINT and {self.repository}"
             ) from error
         if not info.sha or not info.siblings:
             raise InputError(f"{self.endpoint}/{self.repository}: names no revision or no files; is HF_ENDPOINT a hub?")

@@ -36,5 +36,12 @@ def require_acceptance(
     leave_out = f"leave them out with --sets (without {', '.join(weights.name for weights in restricted)})"
     if not (sys.stdin.isatty() if terminal is None else terminal):
         raise InputError(f"{listed}: give --accept_licences if you have read and accept this, or {leave_out}")
-    if ask(f"{listed}\nType yes if you have read and accept this: ").strip().lower() != "yes":
+    if _answer(ask, f"{listed}\nType yes if you have read and accept this: ") != "yes":
         raise InputError(f"{listed}: not accepted, nothing was fetched; {leave_out}")
+
+
+def _answer(ask: Callable[[str], str], question: str) -> str:
+    try:
+        return ask(question).strip().lower()
+    except EOFError:
+        return ""

@@ -7,10 +7,8 @@ from pathlib import Path
 import httpx2
 
 from deployments.weight_store.source import Listing, Offer
-from deployments.weight_store.transfer import Remote, download
+from deployments.weight_store.transfer import Remote, client, download
 from lib.errors import InputError
-
-_SECONDS = 60.0
 
 
 class ReleaseSource:
@@ -32,9 +30,8 @@ class ReleaseSource:
         """
         del revision
         try:
-            with httpx2.Client(timeout=_SECONDS, follow_redirects=True) as client:
-                offers = [self._offer(client, name) for name in self.names]
-        except httpx2.HTTPError as error:
+            offers = [self._offer(name) for name in self.names]
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise InputError(
                 f"{self.url}: cannot be reached ({error}); check the network and --propainter_url, or take files that "
                 "you have with --existing propainter=FOLDER"
@@ -47,9 +44,9 @@ class ReleaseSource:
         url = f"{self.url}/{offer.name}"
         download(Remote(url, offer.size, lambda status, _code: self._refused(url, status)), part)
 
-    def _offer(self, client: httpx2.Client, name: str) -> Offer:
+    def _offer(self, name: str) -> Offer:
         url = f"{self.url}/{name}"
-        response = client.head(url, headers={"Accept-Encoding": "identity"})
+        response = client().head(url, headers={"Accept-Encoding": "identity"})
         if response.status_code in (403, 405, 501):  # servers that know only GET
             return Offer(name)
         if response.status_code >= 400:

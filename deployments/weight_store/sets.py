@@ -37,7 +37,7 @@ class WeightSet:
     weights: tuple[tuple[str, ...], ...] = ()
     whole: bool = False  # every file, in one weight format
     non_commercial: bool = False
-    expected_bytes: int = 0  # of what is downloaded, roughly; for messages only
+    expected_bytes: int = 0  # of what is downloaded, roughly; where its source gives no sizes
     known_sizes: tuple[tuple[str, tuple[int, ...]], ...] = ()  # sizes seen before; another one is worth a warning
 
     def choose(self, names: Collection[str]) -> list[str]:

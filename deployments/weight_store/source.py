@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -27,13 +27,16 @@ class Offer:
         said = self.sha256 or self.git_sha1 or f"{self.tag} {self.size}"
         return hashlib.sha256(said.encode()).hexdigest()[:12]
 
-    def mismatch(self, path: Path) -> str:
-        """What is wrong with the file at `path`; "" if it is the one. Big files that were read before are not again."""
+    def mismatch(self, path: Path, digest: Callable[[Path], str] = fingerprint_weights) -> str:
+        """What is wrong with the file at `path`; "" if it is the one.
+
+        digest: gives the sha256; by default a file that was read before is not read again.
+        """
         size = path.stat().st_size
         if self.size is not None and size != self.size:
             return f"found {size:,} bytes, expected {self.size:,}"
         if self.sha256 is not None:
-            found, expected, kind = fingerprint_weights(path), self.sha256, "sha256"
+            found, expected, kind = digest(path), self.sha256, "sha256"
         elif self.git_sha1 is not None:
             found, expected, kind = git_sha1(path), self.git_sha1, "git id"
         else:

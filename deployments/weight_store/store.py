@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path, PurePosixPath
 
 from deployments.weight_store.folders import FolderSource
@@ -14,7 +15,7 @@ from deployments.weight_store.source import Listing, Offer, Source
 from deployments.weight_store.transfer import offline
 from lib.diffueraser.tensor_file import check_pickled, read_header, read_json
 from lib.errors import InputError
-from lib.runtime.fingerprints import fingerprint_weights
+from lib.runtime.fingerprints import fingerprint_weights, sha256_file
 
 GIB = 2**30
 _RESERVE = GIB // 2  # that is left free
@@ -69,7 +70,7 @@ class Store:
         Raises:
             InputError: it does not, with numbers.
         """
-        needed = sum(self._rest(plan, offer) for plan in plans for offer in plan.todo if not plan.source.links)
+        needed = sum(self._bytes_to_fetch(plan) for plan in plans if not plan.source.links)
         place = next(path for path in (self.folder, *self.folder.absolute().parents) if path.is_dir())
         free = shutil.disk_usage(place).free
         if needed and needed + _RESERVE > free:
@@ -114,13 +115,15 @@ class Store:
         self.say(f"  {plan.weights.folder}/{offer.name}{f'  {offer.size:,} bytes' if offer.size is not None else ''}")
         plan.source.fetch(offer, plan.revision, part)
         try:
-            if problem := offer.mismatch(part):
+            if problem := offer.mismatch(part, sha256_file):
                 raise InputError(_refusal(path, problem, plan.source.label))
             _look(part, offer, path)
         except InputError:
             part.unlink()
             raise
         part.replace(path)
+        for stale in path.parent.glob(f".{escape(path.name)}.*.part"):  # of versions that nobody wants any more
+            stale.unlink()
 
     def _link(self, source: FolderSource, offer: Offer, path: Path) -> None:
         target = source.path(offer.name).resolve()
@@ -155,7 +158,7 @@ class Store:
             return "missing"
         problem = offer.mismatch(path)
         if problem:
-            self.say(f"{path}: {problem}; it is set aside and fetched again")
+            self.say(f"{path}: {problem}; it must be fetched again")
         return problem
 
     def _set_aside(self, path: Path) -> None:
@@ -174,14 +177,21 @@ class Store:
     def _part(self, path: Path, offer: Offer) -> Path:
         return path.with_name(f".{path.name}.{offer.identity}.part")
 
+    def _bytes_to_fetch(self, plan: Plan) -> int:
+        """An estimate from the table where the source gives no sizes."""
+        if any(offer.size is None for offer in plan.todo):
+            return plan.weights.expected_bytes
+        return sum(self._rest(plan, offer) for offer in plan.todo)
+
     def _rest(self, plan: Plan, offer: Offer) -> int:
         part = self._part(self._path(plan.weights, offer.name), offer)
         return max((offer.size or 0) - (part.stat().st_size if part.is_file() else 0), 0)
 
     def _forbidden(self, weights: WeightSet, missing: Sequence[str]) -> InputError:
         return InputError(
-            f"{self.folder / weights.folder}: not complete ({', '.join(missing)}), and HF_HUB_OFFLINE forbids "
-            f"downloads; unset it, or give --mirror FOLDER or --existing {weights.name}=FOLDER"
+            f"{self.folder / weights.folder}: not complete ({', '.join(missing)}), and HF_HUB_OFFLINE (or "
+            "TRANSFORMERS_OFFLINE) forbids downloads; unset it, or give --mirror FOLDER or "
+            f"--existing {weights.name}=FOLDER"
         )
 
 

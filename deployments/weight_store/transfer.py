@@ -6,10 +6,11 @@ huggingface_hub itself goes on only within one call: its partial files carry ran
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from time import sleep
 
 import httpx2
 from tqdm import tqdm
@@ -19,7 +20,6 @@ from lib.errors import InputError
 _ATTEMPTS = 5  # without a byte of progress
 _TIMEOUT = httpx2.Timeout(30.0)  # seconds without any data
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
-_CHUNK = 2**20
 Refuse = Callable[[int, str], InputError]  # of HTTP's status and the hub's error code
 
 
@@ -37,12 +37,19 @@ class Remote:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+@cache
+def client() -> httpx2.Client:
+    """One for all: certificates take a while to load. A token is not sent on to another host."""
+    return httpx2.Client(timeout=_TIMEOUT, follow_redirects=True)
+
+
 def offline() -> bool:
-    """Whether HF_HUB_OFFLINE forbids the network, for all sources."""
-    return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
+    """Whether the network is forbidden, for all sources; read as huggingface_hub reads it."""
+    said = os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE") or ""
+    return said.upper() in {"1", "ON", "YES", "TRUE"}
 
 
-def download(remote: Remote, part: Path, pause: Callable[[float], None] = time.sleep) -> None:
+def download(remote: Remote, part: Path) -> None:
     """Bring all of the file's bytes to `part`; what is there already is kept and only the rest is asked for.
 
     Raises:
@@ -61,7 +68,9 @@ def download(remote: Remote, part: Path, pause: Callable[[float], None] = time.s
             failures = 1 if _size(part) > before else failures + 1
             if failures >= _ATTEMPTS:
                 raise _gave_up(remote, part, error) from error
-            pause(float(2 ** (failures - 1)))
+            sleep(float(2 ** (failures - 1)))
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+            raise InputError(f"{remote.url}: cannot be fetched ({error})") from error
 
 
 def _whole(part: Path, size: int | None) -> bool:
@@ -73,18 +82,18 @@ def _whole(part: Path, size: int | None) -> bool:
 def _receive(remote: Remote, part: Path, start: int) -> None:
     # Compressed bytes could not be joined.
     headers = {**remote.headers, "Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
-    with (
-        httpx2.Client(timeout=_TIMEOUT, follow_redirects=True) as client,
-        client.stream("GET", remote.url, headers=headers) as response,
-    ):
+    with client().stream("GET", remote.url, headers=headers) as response:
         _check_status(remote, response, part)
         goes_on = response.status_code == 206
         if goes_on and not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
             part.unlink(missing_ok=True)
             raise _CutOffError(f"asked for bytes from {start}, was sent {response.headers.get('Content-Range')}")
         with part.open("ab" if goes_on else "wb") as file, _bar(remote, start if goes_on else 0) as bar:
-            for chunk in response.iter_raw(_CHUNK):
+            for chunk in response.iter_raw():  # as they come: what is gathered first would be lost at a cut
                 file.write(chunk)
+                file.flush()
+                if remote.size is not None and file.tell() > remote.size:
+                    raise _other_file(remote)
                 bar.update(len(chunk))
 
 
@@ -107,6 +116,13 @@ def _bar(remote: Remote, start: int) -> tqdm:
 
 def _size(part: Path) -> int:
     return part.stat().st_size if part.is_file() else 0
+
+
+def _other_file(remote: Remote) -> InputError:
+    return InputError(
+        f"{remote.url}: sends more than the {remote.size:,} bytes that the file should have; nothing was taken: it is "
+        "another file, or a web page; look at the address, and at HF_ENDPOINT or --propainter_url"
+    )
 
 
 def _gave_up(remote: Remote, part: Path, error: Exception) -> InputError:
