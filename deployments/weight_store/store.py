@@ -59,7 +59,7 @@ class Store:
         todo = tuple(offer for offer in offers if self._problem(weights, offer))
         if todo and source.remote and offline():
             raise self._forbidden(weights, [offer.name for offer in todo])
-        for offer in offers:
+        for offer in todo:
             if warning := weights.odd_size(offer.name, offer.size or 0) if offer.size else "":
                 self.say(f"note: {warning}")
         return Plan(weights, source, listing.revision, offers, todo)

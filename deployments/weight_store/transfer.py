@@ -109,8 +109,15 @@ def _check_status(remote: Remote, response: httpx2.Response, part: Path) -> None
 
 def _bar(remote: Remote, start: int) -> tqdm:
     name = remote.url.rpartition("/")[2]
-    return tqdm(  # only on a terminal
-        total=remote.size, initial=start, unit="B", unit_scale=True, unit_divisor=1024, desc=f"  {name}", disable=None
+    return tqdm(
+        total=remote.size,
+        initial=start,
+        unit="B",
+        unit_scale=True,
+        unit_divisor=1024,
+        desc=f"  {name}",
+        leave=False,
+        disable=None,  # shown only on a terminal
     )
 
 

@@ -234,3 +234,10 @@ def test_the_base_models_unet_is_never_asked_for(bench):
 
 def sha256_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+def test_an_unusual_size_is_a_note_and_no_more(bench, capsys):
+    assert bench.run("--sets", "pcm") == 0
+    assert "134,621,524 or 269,127,064 were seen before" in capsys.readouterr().out
+    assert bench.run("--sets", "pcm") == 0
+    assert "seen before" not in capsys.readouterr().out
