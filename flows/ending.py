@@ -7,6 +7,7 @@ from prefect.artifacts import create_link_artifact, create_table_artifact
 from prefect.client.schemas import State
 from prefect.states import Completed, Failed
 
+from flows.captions import SHEET_FILE
 from flows.report import SUMMARY_FILE, Summary, table_rows, text_table, write_summary
 from lib.settings import RunSettings
 
@@ -20,6 +21,8 @@ def end_run(flow_name: str, settings: RunSettings, summary: Summary, path: Path 
     path = write_summary(summary, path or settings.output_dir / SUMMARY_FILE)
     create_table_artifact(table_rows(summary), key=f"{flow_name}-summary", description=f"Written to {path}")
     _link(settings.output_dir, "result folder")
+    if (page := settings.output_dir / SHEET_FILE).is_file():
+        _link(page, "captions")
     print(text_table(summary), flush=True)
     return _final_state(summary, strict=settings.strict)
 

@@ -1,6 +1,7 @@
 """A night on an installed box: a server on PostgreSQL, workers, runs that are retried, cancelled and lost."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,24 @@ def _assert_told(box: ServerBox, run: str, out: Path) -> None:
     assert any(line.startswith("car (") and ", by " in line for line in said), said  # in the caption environment
     names = {task["name"] for task in box.task_runs(run)}
     assert {f"{phase}-{name}" for phase in ("coarse", "caption", "refine") for name in NAMES} <= names
+
+
+def test_a_night_takes_what_is_new_once(box: ServerBox, tmp_path: Path):
+    data, inbox, outbox = Dataset(tmp_path / "data"), tmp_path / "inbox", tmp_path / "outbox"
+    data.add("bear")
+    for kind, source in {"video": data.videos, "mask": data.masks}.items():
+        shutil.copytree(source / "bear", inbox / "bear" / kind)
+    folders = {"inbox": str(inbox), "outbox": str(outbox), "settle_seconds": 1}
+    night = {"settings": {"inbox": folders, "engine": {"engine": "propagation"}}}
+    messages = []
+    for name in ("first night", "second night"):
+        run = box.trigger("auto-refine-inbox/auto-refine-nightly", night, name)
+        assert box.wait_for_state(run, "Completed", "Failed", "Crashed") == "Completed"
+        messages.append(box.flow_run(run)["state"]["message"])
+    assert "1 of 1 videos have a result" in messages[0]
+    assert "nothing new" in messages[1]
+    assert (outbox / "final" / "bear" / "propagation.mp4").is_file()
+    assert len(list((outbox / "reports").glob("*.html"))) == 1
 
 
 def test_a_cancelled_run_leaves_no_process(box: ServerBox, tmp_path: Path):
