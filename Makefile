@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 CAPTION_VENV := .venv-caption
 DEMO_DIR ?= demo_output
 
-.PHONY: demo test lint install caption-env clean
+.PHONY: demo test lint install caption-env weights doctor gpu-box clean
 
 demo: $(VENV)/installed
 	$(BIN)/python flows/demo.py --output_dir $(DEMO_DIR)
@@ -32,20 +32,17 @@ $(CAPTION_VENV)/installed: deployments/caption-env/requirements.txt
 	$(CAPTION_VENV)/bin/python -m pip install --quiet --requirement $<
 	touch $@
 
-clean:
-	rm -rf $(VENV) $(CAPTION_VENV) $(DEMO_DIR) build *.egg-info
+# The published weights, into ./weights. WEIGHTS holds flags: make weights WEIGHTS="--weights_dir /models --sets vae,pcm"
+weights: $(VENV)/installed
+	$(BIN)/python -m deployments.weights $(WEIGHTS)
 
-# Can this box do a job? DOCTOR holds more flags, such as DOCTOR="--engine propainter --width 1920 --height 1080".
-.PHONY: doctor
-doctor:
+# Can this machine do a job? DOCTOR says which: make doctor DOCTOR="--engine propainter --width 1920 --height 1080"
+doctor: $(VENV)/installed
 	$(BIN)/python -m deployments.doctor $(DOCTOR)
 
-# A box that runs by itself, see docs/operations.md. BOX holds flags, such as BOX="--port 4300 --inbox /data/inbox".
-.PHONY: gpu-box
+# A box that works by itself, see docs/operations.md. BOX holds flags: make gpu-box BOX="--port 4300 --inbox /data/inbox"
 gpu-box:
 	$(PYTHON) deployments/install.py $(BOX)
 
-# The published weights, into ./weights. WEIGHTS holds flags, such as WEIGHTS="--weights_dir /models --sets vae,pcm".
-.PHONY: weights
-weights: $(VENV)/installed
-	$(BIN)/python -m deployments.weights $(WEIGHTS)
+clean:
+	rm -rf $(VENV) $(CAPTION_VENV) $(DEMO_DIR) build *.egg-info
