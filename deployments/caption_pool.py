@@ -120,7 +120,7 @@ def _wait_for_end(run: FlowRun, batch: BatchFolder, patience: float) -> FlowRun:
             pause(_POLL_SECONDS)
             run = client.read_flow_run(run.id)
             logs.forward()
-        logs.forward(last=True)
+        logs.finish()
     return run
 
 

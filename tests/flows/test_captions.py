@@ -108,8 +108,8 @@ def speaking_child() -> str:
 def listening_parent(child_id: str) -> str:
     with get_client(sync_client=True) as client:
         logs = ForwardedLogs(client, child_id)  # type: ignore[arg-type]
-        logs.forward(last=True)
-        logs.forward(last=True)
+        logs.forward()
+        logs.finish()
     return str(flow_run.id)
 
 

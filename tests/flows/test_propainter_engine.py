@@ -50,7 +50,7 @@ def test_the_prior_is_both_results(dataset, finished):
     hole = np.asarray(Image.open(dataset.masks / "bear" / "00000.png")) > 0
     assert np.array_equal(anchor[hole], final[0][hole])
     told = json.loads((finished / "final/bear/provenance.json").read_text())
-    assert told["job"]["engine"] == {"engine": "propainter"}
+    assert told["job"]["engine"]["engine"] == "propainter"
     assert told["job"]["prior"]["raft_iter"] == 1
     assert {len(told["job"]["engine_fingerprint"][name]) for name in ("ProPainter.pth", "raft-things.pth")} == {64}
     assert told["facts"]["prior_windows"] >= 1

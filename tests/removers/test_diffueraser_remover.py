@@ -165,7 +165,7 @@ def test_the_registry_gives_one_object_for_the_same_settings(weights):
 
 
 def test_missing_folders_are_all_named():
-    with pytest.raises(InputError, match="--base_model_path, --vae_path, --diffueraser_path, --pcm_weights_path "):
+    with pytest.raises(InputError, match="--base_model_path, --vae_path, --diffueraser_path, --pcm_weights_path, or "):
         get_remover(Engine(), PropainterPrior(propainter_model_dir=Path("w")))
 
 
