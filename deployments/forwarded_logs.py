@@ -15,6 +15,7 @@ from prefect.logging import get_run_logger
 _SECONDS_BETWEEN_LOOKS = 2.0
 _SECONDS_BETWEEN_LAST_LOOKS = 0.3
 _PATIENCE = 4.0  # seconds; a run that was killed has no last words
+_WORKER = "prefect.flow_runs.worker"  # it tells of starting and ending processes
 _LAST_WORDS = "Finished in state"
 _OVERLAP = timedelta(seconds=10)  # lines arrive in bundles, those of several tasks not in order
 _PAGE = 200
@@ -53,7 +54,8 @@ class ForwardedLogs:
             self._seen.add(log.id)
             self._newest = log
             self._complete |= log.message.startswith(_LAST_WORDS) and log.task_run_id is None
-            self._logger.log(log.level, "%s", log.message)
+            if log.name != _WORKER:
+                self._logger.log(log.level, "%s", log.message)
 
     def _new_lines(self) -> list[Log]:
         since = LogFilterTimestamp(after_=self._newest.timestamp - _OVERLAP) if self._newest else None

@@ -46,11 +46,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _set_up(client: SyncPrefectClient) -> int:
     command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
-    code = subprocess.run(command, cwd=PROJECT_ROOT, env=deploy_environment(os.environ), check=False).returncode
-    if code == 0:
-        _set_schedule(client, os.environ)
-        _say("automations", ensure_automations())
-    return code
+    env = deploy_environment(os.environ)
+    done = subprocess.run(command, cwd=PROJECT_ROOT, env=env, capture_output=True, text=True, check=False)
+    if done.returncode:  # else its pages of advice are of no use here
+        print(done.stdout + done.stderr, file=sys.stderr)
+        return done.returncode
+    print("deployments: those of prefect.yaml", flush=True)
+    _set_schedule(client, os.environ)
+    _say("automations", ensure_automations())
+    return 0
 
 
 def deploy_environment(env: Mapping[str, str]) -> dict[str, str]:

@@ -1,17 +1,23 @@
 """The groups that say what comes in, what goes out and how a run is carried out."""
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from lib.captioner.backend import DEFAULT_MODEL, MAX_PIXELS
 
 
+def _number_properties(schema: dict[str, Any]) -> None:
+    """Forms show fields in this order; a database may not keep that of the schema itself."""
+    for position, field in enumerate(schema.get("properties", {}).values()):
+        field["position"] = position
+
+
 class SettingsGroup(BaseModel):
     """A frozen section of the settings; unknown names are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra=_number_properties)
 
 
 class InputSource(SettingsGroup):
