@@ -22,6 +22,7 @@ from tasks.caching import bind
 from tasks.jobs import Job, RemovalJob
 from tasks.record_store import find_record, make_output_dir
 
+_GROWING_PAUSES = 8
 AnyBatch = TypeVar("AnyBatch", bound=RemovalBatch[Any])
 
 
@@ -76,7 +77,8 @@ class Run(Generic[AnyBatch]):
         if not jobs:
             return {}
         retries, delay = self.settings.execution.task_retries, self.settings.execution.retry_delay
-        retried = task.with_options(retries=retries, retry_delay_seconds=[delay * 2**n for n in range(retries)])
+        pauses = [delay * 2**n for n in range(min(retries, _GROWING_PAUSES))]  # Prefect repeats the last one
+        retried = task.with_options(retries=retries, retry_delay_seconds=pauses)
         bound = bind(retried, self.settings.output_dir, refresh=refresh)
         runner = self.runner if gpu else replace(self.runner, slots=cpu_slots(len(self.slots)))
         with self.progress.phase(task.name, len(jobs)):

@@ -41,8 +41,21 @@ class Slot:
 
 
 def lease_dir() -> Path:
-    """Folder of the leases that all runs of this user on this machine share (a home folder may serve several)."""
-    return default_cache_dir() / "gpus" / socket.gethostname()
+    """Folder of the leases that all runs of this user on this machine share.
+
+    It lies in the cache folder, by machine since a home folder may serve several; in /tmp if that takes no locks.
+    """
+    usual = default_cache_dir() / "gpus" / socket.gethostname()
+    return usual if _takes_locks(usual) else Path("/tmp", f"auto-refine-{os.getuid()}", "gpus")  # noqa: S108
+
+
+def _takes_locks(folder: Path) -> bool:
+    try:
+        if lock := try_lock(folder / "probe.lock"):
+            lock.release()
+    except OSError:
+        return False
+    return True
 
 
 def init_worker(gpu: int | None) -> None:

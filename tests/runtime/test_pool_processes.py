@@ -1,6 +1,7 @@
 """What a pool process is told at its start, and the leases of GPUs, in real process pools."""
 
 import multiprocessing
+import os
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -62,3 +63,9 @@ def test_all_runs_of_a_machine_share_their_leases(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert lease_dir().parent == Path(tmp_path, "auto-refine", "gpus")
     assert lease_dir().name  # of this machine, where a home folder serves several
+
+
+def test_without_a_usable_cache_folder_leases_lie_elsewhere(monkeypatch, tmp_path):
+    (tmp_path / "auto-refine").write_text("not a folder")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert lease_dir() == Path("/tmp", f"auto-refine-{os.getuid()}", "gpus")
