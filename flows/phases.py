@@ -96,9 +96,9 @@ class _Phase:
 
     def run(self, jobs: Sequence[Job]) -> State[Any]:
         """All jobs: what is there already in threads, the rest in the lanes."""
-        there = [job for job in jobs if not self.task.refresh_cache and find_record(job)[0] is not None]
-        lookups = {self.task.submit(job): job for job in there}
-        self.waiting.extend(job for job in jobs if job not in there)
+        lookups = {self.task.submit(job): job for job in jobs if not self.task.refresh_cache and find_record(job)[0]}
+        there = {job.video.name for job in lookups.values()}
+        self.waiting.extend(job for job in jobs if job.video.name not in there)
         most = min(self.runner.most or len(self.runner.slots), len(self.runner.slots), len(self.waiting))
         self.lanes = [Lane(slot, self.runner.leases, threads_each(most)) for slot in self.runner.slots]
         try:
