@@ -24,14 +24,14 @@ def start_box(server: ServerBox, name: str, folder: Path) -> list[int]:
 
 
 def test_what_a_dead_box_leaves_the_other_does(server_box: ServerBox, tmp_path: Path):
-    data, out = big_dataset(tmp_path / "data", NAMES, frames=24), tmp_path / "out"
+    data, out = big_dataset(tmp_path / "data", NAMES), tmp_path / "out"
     boxes = {name: start_box(server_box, name, tmp_path) for name in ("left", "right")}
     server_box.start_worker("gpu-pool", "head")
     execution = {"shards": 4, "gpus": [0, 1]}
     run = server_box.trigger("auto-refine/auto-refine", settings(data, out, execution=execution), "both boxes")
-    on_left = server_box.wait_for("part at work on the left box", lambda: _parts(server_box, "left-shards"), 180)
     locks = out / ".prefect" / "results" / "locks"
     server_box.wait_for("first results", lambda: len(list(locks.glob("coarse-*.lock"))) > 2, 180)
+    on_left = server_box.wait_for("part at work on the left box", lambda: _parts(server_box, "left-shards"), 180)
     for pid in boxes["left"]:
         kill_tree(pid)
 
