@@ -18,6 +18,7 @@ from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, Pri
 from lib.errors import InputError
 from lib.settings import AutoRefineSettings, RemoveSettings, RunSettings, fields_by_name
 from lib.settings.inbox import InboxSettings
+from lib.settings.study import StudySettings
 
 EXIT_USAGE = 2
 
@@ -44,6 +45,10 @@ _DESCRIPTIONS: dict[type[AnySettings], tuple[str, str]] = {
         "Remove objects from videos in one pass: --use_anchor fills one frame first, as the prompt says, and lets the "
         "others follow it; --use_text lets the main network follow the prompt.",
     ),
+    StudySettings: (
+        "study.py",
+        "Compare ways of removing the same objects over a data set; variants share what they have in common.",
+    ),
     InboxSettings: (
         "inbox.py",
         "Take what is new and whole in an inbox through all phases, and nothing twice; results and a report of each "
@@ -64,7 +69,7 @@ _registry = ConstructorRegistry()
 @_registry.primitive_rule
 def _comma_separated(type_info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
     """Tuples are one word on the command line, as in `--object_ids 1,3`."""
-    converters: dict[Any, Callable[[str], Any]] = {tuple[int, ...]: int, tuple[str, ...]: str}
+    converters: dict[Any, Callable[[str], Any]] = {tuple[int, ...]: int, tuple[float, ...]: float, tuple[str, ...]: str}
     if type_info.type not in converters:
         return None
     convert = converters[type_info.type]

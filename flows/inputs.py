@@ -33,13 +33,22 @@ def find_videos(settings: RunSettings) -> DatasetScan:
     """
     io = settings.input_output
     if io.input_video and io.input_mask:
-        video = Video(name=SINGLE_VIDEO, video_path=io.input_video, mask_path=io.input_mask)
+        video = Video(
+            name=SINGLE_VIDEO, video_path=io.input_video, mask_path=io.input_mask, gt_path=_truth_of_one(settings)
+        )
         return DatasetScan(videos=(video,), unmatched=())
     mask_root = io.mask_root or (io.video_root if io.dataset == "inbox" else None)
     if not (io.dataset and io.video_root and mask_root):
         raise InputError("no input: give input_video and input_mask, or dataset, video_root and mask_root")
-    scan = scan_dataset(io.dataset, io.video_root, mask_root)
+    scan = scan_dataset(io.dataset, io.video_root, mask_root, settings.gt_root)
     return _only(scan, io.video_names, io.video_root) if io.video_names else scan
+
+
+def _truth_of_one(settings: RunSettings) -> Path | None:
+    path = settings.gt_root
+    if path is not None and not path.exists():
+        raise InputError(f"{path}: found nothing, expected the clean video (--gt_root); check the path or leave it out")
+    return path
 
 
 def _only(scan: DatasetScan, names: Sequence[str], root: Path) -> DatasetScan:
@@ -64,6 +73,24 @@ def fingerprint_inputs(videos: Iterable[Video]) -> dict[str, Fingerprints | Inpu
     videos = list(videos)
     with ThreadPoolExecutor(_HASHING_THREADS) as pool:
         return dict(zip([video.name for video in videos], pool.map(one, videos), strict=True))
+
+
+def fingerprint_truth(video: Video, video_fingerprint: str) -> str:
+    """The hash of a video's ground truth; empty if it has none.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    if video.gt_path is None:
+        return ""
+    if video.gt_path == video.video_path:
+        return video_fingerprint
+    try:
+        return fingerprint_path(video.gt_path)
+    except OSError as error:
+        raise InputError(
+            f"{error.filename or video.gt_path}: the ground truth cannot be read ({error.strerror or error})"
+        ) from None
 
 
 def pixel_count(video: Video, limit: int = -1) -> int:

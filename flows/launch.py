@@ -16,9 +16,11 @@ from flows.batch import Batch
 from flows.command_line import AnySettings, RunOptions, complain, parse
 from flows.inputs import find_videos
 from flows.remove_batch import RemoveBatch
+from flows.study_batch import StudyBatch
 from lib.errors import InputError
 from lib.runtime.launcher import api_configured, is_flow_process, run_embedded, wait_for_stack
 from lib.settings import AutoRefineSettings, RemoveSettings
+from lib.settings.study import StudySettings
 
 EXIT_OK = 0
 EXIT_VIDEOS_FAILED = 1
@@ -45,6 +47,7 @@ class Program:
 
 AUTO_REFINE = Program("auto_refine", AutoRefineSettings, lambda settings: Batch(settings).check(), (CAPTION_POOL,))
 REMOVE = Program("remove", RemoveSettings, lambda settings: RemoveBatch(settings).check(), ())
+STUDY = Program("study", StudySettings, lambda settings: StudyBatch(settings).check(), (CAPTION_POOL,))
 
 
 def main(argv: Sequence[str] | None = None, program: Program = AUTO_REFINE) -> int:

@@ -57,6 +57,7 @@ class PhaseRunner:
     watch: Watcher
     most: int | None = None  # processes at a time; None: as many as there are slots
     leases: Path = field(default_factory=lease_dir)
+    in_threads: bool = False  # of the run's own process, for what takes a moment
 
     def run(
         self, name: str, task: Task[..., Any], jobs: Sequence[Job], timeout: float | None = None
@@ -96,7 +97,7 @@ class _Phase:
 
     def run(self, jobs: Sequence[Job]) -> State[Any]:
         """All jobs: what is there already in threads, the rest in the lanes."""
-        lookups = {self.task.submit(job): job for job in jobs if not self.task.refresh_cache and find_record(job)[0]}
+        lookups = {self.task.submit(job): job for job in jobs if self.runner.in_threads or self._is_there(job)}
         there = {job.video.name for job in lookups.values()}
         self.waiting.extend(job for job in jobs if job.video.name not in there)
         most = min(self.runner.most or len(self.runner.slots), len(self.runner.slots), len(self.waiting))
@@ -111,6 +112,9 @@ class _Phase:
         if failed:
             return Failed(message=f"{len(failed)} of {len(jobs)} videos failed: {', '.join(failed)}")
         return Completed(message=f"{len(jobs)} videos")
+
+    def _is_there(self, job: Job) -> bool:
+        return not self.task.refresh_cache and find_record(job)[0] is not None
 
     def _work(self, lookups: dict[PrefectFuture[Any], Job], most: int) -> None:
         told = False

@@ -1,16 +1,21 @@
 """What the next run would do for each video and phase, found out without starting anything."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from flows.batch import Batch, is_captioned
-from flows.inputs import Fingerprints, adopted_key, find_videos, fingerprint_inputs
+from flows.inputs import Fingerprints, adopted_key, find_videos, fingerprint_inputs, fingerprint_truth
+from flows.removal_batch import RemovalBatch
 from flows.remove_batch import RemoveBatch
+from flows.study_batch import StudyBatch
+from flows.variants import Variant
 from lib.errors import InputError
 from lib.settings import AutoRefineSettings, RemoveSettings, RunSettings
+from lib.settings.study import StudySettings
 from lib.video.datasets import Video
-from tasks.jobs import CaptionJob, CoarseJob, Job, RefineJob, RemoveJob
+from tasks.jobs import CaptionJob, CoarseJob, Job, RefineJob, RemovalJob, RemoveJob
 from tasks.record_store import find_record
+from tasks.result_jobs import EvaluateJob
 
 PlanState = Literal["cached", "to do", "blocked"]
 
@@ -48,11 +53,13 @@ def make_plan(settings: RunSettings) -> list[Step]:
     return sorted(steps, key=lambda step: step.video)
 
 
-def _planner(settings: RunSettings) -> "_Planner | _RemovePlanner":
+def _planner(settings: RunSettings) -> "ThreePhasesPlanner | RemovePlanner | StudyPlanner":
+    if isinstance(settings, StudySettings):
+        return StudyPlanner(settings)
     if isinstance(settings, AutoRefineSettings):
-        return _Planner(settings)
+        return ThreePhasesPlanner(settings)
     if isinstance(settings, RemoveSettings):
-        return _RemovePlanner(settings)
+        return RemovePlanner(settings)
     raise TypeError(f"{type(settings).__name__} has no plan")
 
 
@@ -64,7 +71,9 @@ def plan_text(steps: list[Step]) -> str:
     return "\n".join([*lines, ", ".join(counts)])
 
 
-class _Planner:
+class ThreePhasesPlanner:
+    """Of `flows/auto_refine.py`."""
+
     def __init__(self, settings: AutoRefineSettings) -> None:
         self.settings = settings
         self.batch = Batch(settings)
@@ -83,6 +92,8 @@ class _Planner:
         steps += [caption_step, refine_step]
         if self.settings.products.save_comparison:
             steps.append(self._comparison(coarse_job, coarse_key, refine_job, refine_key, refine_step))
+        if self.batch.measuring.is_on:
+            steps.append(_evaluation(self.batch, refine_step, refine_job, refine_key))
         return steps
 
     def _removal(self, job: CoarseJob | RefineJob, keep: bool) -> tuple[Step, str]:
@@ -128,7 +139,43 @@ class _Planner:
         return _looked_up(self.batch.comparison_of_phases(coarse, coarse_key, refine, refine_key))
 
 
-class _RemovePlanner:
+class StudyPlanner(ThreePhasesPlanner):
+    """Of `flows/study.py`. A variant that comes to the same as another one is no step of its own."""
+
+    def __init__(self, settings: StudySettings) -> None:
+        super().__init__(settings)
+        self.study = StudyBatch(settings)
+        self.study.check()
+
+    def steps(self, video: Video, fingerprints: Fingerprints) -> list[Step]:
+        coarse, coarse_key, steps = self.study.coarse(video, fingerprints), "", []
+        if self.study.needs_coarse:
+            step, coarse_key = self._removal(coarse, self.settings.phase_control.skip_phase1_if_exists)
+            steps.append(step)
+        caption = self._caption(self.study.caption(coarse, coarse_key)) if self.study.needs_captions else None
+        if caption:
+            steps.append(caption)
+        known = {coarse.cache_key} if self.study.needs_coarse else set()
+        for variant in self.study.plan.variants:
+            steps += self._variant(variant, coarse, caption, known)
+        return steps
+
+    def _variant(self, variant: Variant, coarse: CoarseJob, caption: Step | None, known: set[str]) -> list[Step]:
+        waits = variant.words == "caption" and caption is not None and caption.state == "to do"
+        try:
+            job = self.study.variant(variant, coarse)
+        except InputError as error:
+            return [Step(coarse.video.name, variant.key, "to do" if waits else "blocked", str(error), uncertain=waits)]
+        if job.cache_key in known:
+            return []
+        known.add(job.cache_key)
+        record, why = find_record(job)
+        return [Step(coarse.video.name, variant.key, "cached" if record else "to do", why, uncertain=waits)]
+
+
+class RemovePlanner:
+    """Of `flows/remove.py`."""
+
     def __init__(self, settings: RemoveSettings) -> None:
         self.settings = settings
         self.batch = RemoveBatch(settings)
@@ -143,7 +190,21 @@ class _RemovePlanner:
         steps = [forced or _looked_up(job)]
         if self.settings.products.save_comparison:
             steps.append(_looked_up(self.batch.comparison(job, job.cache_key)))
+        if self.batch.measuring.is_on:
+            steps.append(_evaluation(self.batch, steps[0], job, job.cache_key))
         return steps
+
+
+def _evaluation(batch: RemovalBatch[Any], removal: Step, job: RemovalJob | None, key: str) -> Step:
+    """Measuring comes after its removal."""
+    if job is None or removal.state == "blocked":
+        state: PlanState = "blocked" if removal.state == "blocked" else "to do"
+        return Step(removal.video, EvaluateJob.phase, state, "waits for the result", removal.uncertain)
+    try:
+        truth = fingerprint_truth(job.video, job.video_fingerprint)
+    except InputError as error:
+        return Step(removal.video, EvaluateJob.phase, "blocked", str(error))
+    return _looked_up(batch.evaluate(batch.result(job, key), truth))
 
 
 def _looked_up(job: Job) -> Step:

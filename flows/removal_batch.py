@@ -6,15 +6,18 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from flows.inputs import Fingerprints, is_adopted
-from flows.slots import slots_for
+from flows.measuring import Measuring
+from flows.slots import slots_for, slots_for_metrics
 from lib.anchor.base import AnchorInpainter
 from lib.errors import check_all
 from lib.removers.base import Remover
 from lib.removers.products import separate_prior
 from lib.removers.registry import get_anchor, make_remover
+from lib.runtime.slots import Slot
 from lib.settings import DiffuEraserOptions, RunSettings
 from lib.video.datasets import Video
 from tasks.jobs import ComparisonJob, GuidedJob, RemovalJob
+from tasks.result_jobs import EvaluateJob, TruthComparisonJob
 
 Settings = TypeVar("Settings", bound=RunSettings)
 
@@ -26,6 +29,15 @@ class ResolvedPrompt:
     prompt: str
     n_prompt: str
     text_guidance_scale: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """A removal's result that is there."""
+
+    job: RemovalJob
+    key: str  # stands for its content
+    path: Path
 
 
 class RemovalBatch(Generic[Settings]):
@@ -40,6 +52,7 @@ class RemovalBatch(Generic[Settings]):
         self.anchor: AnchorInpainter | None = (
             get_anchor(chosen, settings.processing.seed, offload=offload) if chosen else None
         )
+        self.measuring = Measuring(settings)
 
     def check(self) -> None:
         """See that engine and anchor have all that they need, and that the GPUs asked for are there.
@@ -48,7 +61,7 @@ class RemovalBatch(Generic[Settings]):
             InputError: everything that is missing, and how to get it.
         """
         parts = [part.check for part in (self.remover, self.anchor) if part is not None]
-        check_all(*parts, lambda: slots_for(self.settings.execution, self.remover))
+        check_all(*parts, lambda: slots_for(self.settings.execution, self.remover), self.measuring.check)
 
     @property
     def warnings(self) -> list[str]:
@@ -85,25 +98,45 @@ class RemovalBatch(Generic[Settings]):
         return {"engine": engine, "prior": prior, "options": options, "engine_fingerprint": fingerprint}
 
     @property
+    def metric_slots(self) -> tuple[Slot, ...]:
+        """Where results are measured."""
+        return slots_for_metrics(self.settings.execution, self.measuring.uses_networks)
+
+    @property
     def anchor_takes_prompt(self) -> bool:
         """Whether the anchor's picture follows the prompt."""
         return self.anchor is not None and self.anchor.uses_prompt
 
     def text_takes_prompt(self, scale: float) -> bool:
-        """Whether the main network follows a prompt of that guidance scale."""
+        """Whether the main network follows a prompt of that guidance scale where it is given one."""
         no_text = scale == 0 and self.settings.diffueraser.cfg_gate == "exact"
-        return self.settings.prompts.use_text and self.remover.uses_text and not no_text
+        return self.remover.uses_text and not no_text
 
-    def guided(self, video: Video, fingerprints: Fingerprints, words: ResolvedPrompt) -> dict[str, Any]:
-        """A removal with anchor and words: what has no effect is left empty."""
-        use_text = self.text_takes_prompt(words.text_guidance_scale) and bool(words.prompt or words.n_prompt)
+    def guided(
+        self,
+        video: Video,
+        fingerprints: Fingerprints,
+        words: ResolvedPrompt,
+        *,
+        with_anchor: bool = True,
+        with_text: bool | None = None,
+    ) -> dict[str, Any]:
+        """A removal with anchor and words: what has no effect is left empty.
+
+        Args:
+            with_anchor: False leaves the run's anchor out.
+            with_text: whether the main network is given the words; None: as the settings say.
+        """
+        anchor = self.anchor if with_anchor else None
+        text = self.settings.prompts.use_text if with_text is None else with_text
+        use_text = text and self.text_takes_prompt(words.text_guidance_scale) and bool(words.prompt or words.n_prompt)
         # Without words of its own an engine leaves it to the anchor what to make of them: they are the job's input.
-        handed_on = self.anchor is not None and self.remover.uses_prompt and not self.remover.uses_text
-        used = use_text or self.anchor_takes_prompt or handed_on
+        handed_on = self.remover.uses_prompt and not self.remover.uses_text
+        used = use_text or (anchor is not None and (anchor.uses_prompt or handed_on))
         return {
-            **self.removal(video, fingerprints, anchor=self.anchor is not None, text=use_text),
-            "anchor": self.settings.engine_anchor,
-            "anchor_fingerprint": self._anchor_fingerprint,
+            **self.removal(video, fingerprints, anchor=anchor is not None, text=use_text),
+            "anchor": self.settings.engine_anchor if anchor else None,
+            "anchor_fingerprint": self._anchor_fingerprint if anchor else {},
             "prompt": words.prompt if used else "",
             "n_prompt": words.n_prompt if used else "",
             "use_text": use_text,
@@ -135,3 +168,35 @@ class RemovalBatch(Generic[Settings]):
             third_key=third_key,
             third_path=path,
         )
+
+    def result(self, job: RemovalJob, key: str) -> Result:
+        return Result(job, key, self.result_path(job))
+
+    def evaluate(self, result: Result, truth_fingerprint: str) -> EvaluateJob:
+        """The numbers of a result, of its lossless file where there is one."""
+        feather = self.settings.processing.feather
+        return EvaluateJob(
+            **self._of_result(result, truth_fingerprint),
+            reach=self.remover.blend.reach if feather is None else feather,
+            **self.measuring.for_jobs,
+        )
+
+    def truth_comparison(self, result: Result, truth_fingerprint: str) -> TruthComparisonJob:
+        return TruthComparisonJob(
+            **self._of_result(result, truth_fingerprint),
+            fps=self.settings.products.comparison_fps,
+            engine_title=self.remover.title,
+        )
+
+    def _of_result(self, result: Result, truth_fingerprint: str) -> dict[str, Any]:
+        job, lossless = result.job, result.path.with_suffix(".mkv")
+        return {
+            "video": job.video,
+            "output_dir": self.settings.output_dir,
+            "video_fingerprint": job.video_fingerprint,
+            "mask_fingerprint": job.mask_fingerprint,
+            "processing": job.processing,
+            "result_key": result.key,
+            "result_path": lossless if self.settings.products.lossless and lossless.is_file() else result.path,
+            "truth_fingerprint": truth_fingerprint,
+        }

@@ -28,7 +28,9 @@ from prefect.runtime import flow_run
 from flows.inputs import Fingerprints
 from flows.phases import Outcome
 from flows.remove_batch import RemoveBatch
+from flows.result_phases import look_at_results
 from flows.run import Run
+from flows.slots import cpu_slots
 from lib.errors import InputError
 from lib.settings import RemoveSettings
 from lib.video.datasets import Video
@@ -54,7 +56,8 @@ def remove(settings: RemoveSettings) -> State[Any]:
     run = _RemoveRun("remove", batch)
     removed = run.remove_phase()
     if settings.products.save_comparison:
-        run.run_phase(comparison, [batch.comparison(job, job.cache_key) for job in removed], gpu=False)
+        run.run_phase(comparison, [batch.comparison(job, job.cache_key) for job in removed], slots=cpu_slots(len(run.slots)))
+    look_at_results(run, {job.video.name: batch.result(job, job.cache_key) for job in removed})
     return run.finish()
 
 

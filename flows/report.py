@@ -1,6 +1,6 @@
 """What a run says at its end: summary.json, a table in Prefect's UI, a table on the terminal."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict
 
 from lib.provenance import software_versions, write_json
 from lib.records import Status
-from lib.settings import AutoRefineSettings, RemoveSettings
+from lib.settings import AutoRefineSettings, RemoveSettings, RunSettings
+from lib.settings.study import StudySettings
 
 SUMMARY_FILE = "summary.json"
 
@@ -51,14 +52,16 @@ class Summary(BaseModel):
     flow_run: str
     counts: dict[str, int]
     videos: tuple[VideoSummary, ...]
-    settings: AutoRefineSettings | RemoveSettings
+    settings: StudySettings | AutoRefineSettings | RemoveSettings
     versions: dict[str, str]
 
     def names(self, status: Status) -> list[str]:
         return [video.name for video in self.videos if video.status == status]
 
 
-def summarise_video(name: str, phases: Sequence[PhaseSummary], prompt: str = "") -> VideoSummary:
+def summarise_video(
+    name: str, phases: Sequence[PhaseSummary], prompt: str = "", metrics: Mapping[str, float] | None = None
+) -> VideoSummary:
     """Failed if a phase failed, cached if all were, else done."""
     last = next((phase for phase in phases if phase.status in ("failed", "skipped")), phases[-1])
     status: Status = last.status if last.status in ("failed", "skipped") else "done"
@@ -71,6 +74,7 @@ def summarise_video(name: str, phases: Sequence[PhaseSummary], prompt: str = "")
         reason=last.reason,
         paths=tuple(path for phase in phases for path in phase.paths),
         seconds=round(sum(phase.seconds for phase in phases if phase.status == "done"), 3),
+        metrics=dict(metrics or {}),
         prompt=prompt,
         phases=tuple(phases),
     )
@@ -87,7 +91,7 @@ def summarise_skip(name: str, reason: str) -> VideoSummary:
 
 
 def summarise(
-    videos: Iterable[VideoSummary], settings: AutoRefineSettings | RemoveSettings, seconds: float, flow_run: str
+    videos: Iterable[VideoSummary], settings: RunSettings, seconds: float, flow_run: str
 ) -> Summary:
     rows = tuple(sorted(videos, key=lambda video: video.name))
     counts = {status: sum(row.status == status for row in rows) for status in ("done", "cached", "failed", "skipped")}
@@ -97,7 +101,7 @@ def summarise(
         flow_run=flow_run,
         counts=counts,
         videos=rows,
-        settings=settings,
+        settings=settings,  # type: ignore[arg-type] (one of the three)
         versions=software_versions(),
     )
 

@@ -15,8 +15,9 @@ from flows.phases import Outcome, PhaseRunner
 from flows.removal_batch import RemovalBatch
 from flows.report import summarise
 from flows.run_progress import RunProgress
-from flows.slots import cpu_slots, slots_for
+from flows.slots import slots_for
 from lib.errors import InputError
+from lib.runtime.slots import Slot
 from lib.video.datasets import Video
 from tasks.caching import bind
 from tasks.jobs import Job, RemovalJob
@@ -36,6 +37,7 @@ class Run(Generic[AnyBatch]):
         execution = self.settings.execution
         self.slots = slots_for(execution, batch.remover)
         self.runner = PhaseRunner(self.slots, self.watch, most=execution.max_workers)
+        self.inputs: list[tuple[Video, Fingerprints]] = []
         make_output_dir(self.settings.output_dir)
 
     def watch(self, job: Job, outcome: Outcome) -> None:
@@ -55,7 +57,8 @@ class Run(Generic[AnyBatch]):
                 self.progress.note(video.name, "scan", Outcome("failed", reason=str(found)))
             else:
                 readable.append((video, found))
-        return self._by_size(readable)
+        self.inputs = self._by_size(readable)
+        return self.inputs
 
     def _by_size(self, videos: list[tuple[Video, Fingerprints]]) -> list[tuple[Video, Fingerprints]]:
         """The largest first where several are worked on at a time, so that all processes end together."""
@@ -65,22 +68,43 @@ class Run(Generic[AnyBatch]):
         return sorted(videos, key=lambda item: -pixel_count(item[0], limit))
 
     def run_phase(
-        self, task: Any, jobs: Sequence[Job], *, refresh: bool = False, timeout: float | None = None, gpu: bool = True
+        self,
+        task: Any,
+        jobs: Sequence[Job],
+        *,
+        refresh: bool = False,
+        timeout: float | None = None,
+        slots: tuple[Slot, ...] | None = None,
     ) -> dict[str, Outcome]:
         """Run the task for every job; an outcome for each video name.
 
         Args:
             refresh: run what is cached as well.
             timeout: seconds that one video may take.
-            gpu: whether the task works on the engine's GPU.
+            slots: where its processes work, if not where the engine does.
         """
+        runner = self.runner if slots is None else replace(self.runner, slots=slots)
+        return self._run_phase(runner, task, jobs, refresh=refresh, timeout=timeout)
+
+    def run_light_phase(self, task: Any, jobs: Sequence[Job]) -> dict[str, Outcome]:
+        """The same in threads of this process, for what takes a moment."""
+        return self._run_phase(replace(self.runner, in_threads=True), task, jobs)
+
+    def _run_phase(
+        self,
+        runner: PhaseRunner,
+        task: Any,
+        jobs: Sequence[Job],
+        *,
+        refresh: bool = False,
+        timeout: float | None = None,
+    ) -> dict[str, Outcome]:
         if not jobs:
             return {}
         retries, delay = self.settings.execution.task_retries, self.settings.execution.retry_delay
         pauses = [delay * 2**n for n in range(min(retries, _GROWING_PAUSES))]  # Prefect repeats the last one
         retried = task.with_options(retries=retries, retry_delay_seconds=pauses)
         bound = bind(retried, self.settings.output_dir, refresh=refresh)
-        runner = self.runner if gpu else replace(self.runner, slots=cpu_slots(len(self.slots)))
         with self.progress.phase(task.name, len(jobs)):
             return runner.run(task.name, bound, jobs, timeout)
 

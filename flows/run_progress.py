@@ -9,7 +9,9 @@ from tqdm import tqdm
 
 from flows.phases import Outcome
 from flows.report import PhaseSummary, VideoSummary, summarise_video
+from lib.metrics.definitions import METRICS
 from tasks.progress import Progress
+from tasks.result_jobs import EvaluateJob
 
 
 class RunProgress:
@@ -19,6 +21,7 @@ class RunProgress:
         self._logger = get_run_logger()  # of the main run, also while a phase's own run is under way
         self._phases: dict[str, list[PhaseSummary]] = {}
         self._prompts: dict[str, str] = {}
+        self._metrics: dict[str, dict[str, float]] = {}
         self._bar: tqdm[Any] | None = None
         self._artifact: Progress | None = None
         self._count = self._done = 0
@@ -49,6 +52,8 @@ class RunProgress:
         self._phases.setdefault(video, []).append(summary)
         if record and "prompt" in record.facts:
             self._prompts[video] = str(record.facts["prompt"])
+        if record and phase == EvaluateJob.phase:
+            self._metrics[video] = {key: float(value) for key, value in record.facts.items() if key in METRICS}
         self._show(video, summary)
 
     def say(self, text: str) -> None:
@@ -62,7 +67,10 @@ class RunProgress:
         self._logger.warning("%s", text)
 
     def videos(self) -> list[VideoSummary]:
-        return [summarise_video(name, phases, self._prompts.get(name, "")) for name, phases in self._phases.items()]
+        return [
+            summarise_video(name, phases, self._prompts.get(name, ""), self._metrics.get(name, {}))
+            for name, phases in self._phases.items()
+        ]
 
     def _show(self, video: str, summary: PhaseSummary) -> None:
         timing = f" in {summary.seconds:.1f} s" if summary.status == "done" else ""

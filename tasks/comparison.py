@@ -3,15 +3,17 @@
 import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 from prefect import task
 
 from lib.errors import InputError
+from lib.mask_tracks import read_mask_track
 from lib.records import PhaseRecord, artifacts_of
-from lib.video.clip import frame_names, iter_frames, probe_clip
+from lib.video.clip import iter_frames, probe_clip
 from lib.video.comparison import comparison_frames, gray_hole, mask_overlay
-from lib.video.masks import dilate, read_masks
+from lib.video.masks import dilate
 from lib.video.writer import write_clip
 from tasks.caching import worth_retrying
 from tasks.jobs import ComparisonJob
@@ -49,20 +51,21 @@ def _source_frames(job: ComparisonJob) -> Iterator[np.ndarray]:
 
 
 def _masked_frames(job: ComparisonJob, draw: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Iterator[np.ndarray]:
-    count = probe_clip(job.refined_path).frame_count
-    if count is None:
-        raise InputError(
-            f"{job.refined_path}: does not say how many frames it has; make it again (--force_refine, --force)"
-        )
-    first = next(_source_frames(job))
-    track = read_masks(
-        job.video.mask_path,
-        count,
-        first.shape[:2],
-        threshold=job.processing.mask_threshold,
-        object_ids=job.processing.object_ids,
-        frame_names=frame_names(job.video.video_path),
-    )
+    count = frame_count(job.refined_path)
+    size = next(_source_frames(job)).shape[:2]
+    track = read_mask_track(job.video.video_path, job.video.mask_path, count, (size[0], size[1]), job.processing)
     masks = dilate(track.masks, job.processing.mask_dilation_iter)
     for frame, mask in zip(_source_frames(job), masks, strict=False):
         yield draw(frame, mask)
+
+
+def frame_count(result: Path) -> int:
+    """Frames of a result.
+
+    Raises:
+        InputError: the file does not say.
+    """
+    count = probe_clip(result).frame_count
+    if count is None:
+        raise InputError(f"{result}: does not say how many frames it has; make it again (--force_refine, --force)")
+    return count

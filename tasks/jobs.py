@@ -99,6 +99,21 @@ class RemoveJob(GuidedJob):
         return self.output_dir / self.video.name
 
 
+class VariantJob(GuidedJob):
+    """One way of removal in a study. Variants that come to the same have one key: its first file serves all."""
+
+    phase: ClassVar[str] = "variant"
+
+    variant: str
+
+    def identity(self) -> dict[str, Any]:
+        return {name: value for name, value in super().identity().items() if name != "variant"}
+
+    @property
+    def folder(self) -> Path:
+        return self.output_dir / "variants" / self.variant / self.video.name
+
+
 class PriorJob(Job):
     """The prior of a removal: it knows of no prompt, no anchor, no blend and no seed."""
 
@@ -117,6 +132,27 @@ class PriorJob(Job):
     def path(self, width: int, height: int) -> Path:
         """Its lossless file; coarse and refine of different sizes have one each."""
         return self.output_dir / "priors" / self.video.name / f"{width}x{height}.mkv"
+
+
+class AnchorJob(Job):
+    """One picture of an anchor that follows words: every removal that wants the same one shares it."""
+
+    phase: ClassVar[str] = "anchor"
+    code_version: ClassVar[str] = "1"
+
+    anchor_fingerprint: dict[str, str]
+    frame_sha256: str  # of the pixels that it paints on
+    mask_sha256: str
+    prompt: str
+    n_prompt: str
+
+    def identity(self) -> dict[str, Any]:
+        return self.model_dump(mode="json", exclude={"video", "output_dir"})
+
+    @property
+    def path(self) -> Path:
+        digest = self.cache_key.removeprefix(f"{self.phase}-")
+        return self.output_dir / "anchors" / self.video.name / f"{digest[:16]}.png"
 
 
 def seen_picture(prompt_file: Path) -> Path:

@@ -9,8 +9,9 @@ from lib.model_loads import model_loads
 from lib.provenance import FILE_NAME, peak_memory_bytes, software_versions, write_json
 from lib.records import PhaseRecord, artifacts_of
 from lib.removers.clip_removal import Guidance, RemovalOutcome, remove_from_clip
-from lib.removers.gpu import gpu_loss
+from lib.removers.gpu import naming_gpu_loss
 from lib.removers.registry import get_anchor, get_remover
+from tasks.anchor import AnchorStep
 from tasks.jobs import GuidedJob, RemovalJob
 from tasks.prior import PriorStep
 from tasks.progress import Progress
@@ -25,7 +26,7 @@ def run_removal(job: RemovalJob, guidance: Guidance | None = None, *, lossless: 
     start = time.monotonic()
     remover = get_remover(job.engine, job.prior, job.options)
     make_prior = PriorStep(job, remover.prior) if remover.prior else None
-    try:
+    with naming_gpu_loss():
         outcome = remove_from_clip(
             job.video,
             job.folder,
@@ -36,10 +37,6 @@ def run_removal(job: RemovalJob, guidance: Guidance | None = None, *, lossless: 
             lossless=lossless,
             report=Progress(f"{job.phase} {job.video.name}"),
         )
-    except RuntimeError as error:
-        if loss := gpu_loss(error):
-            raise loss from error
-        raise
     outcome.facts |= {f"loads.{name}": count for name, count in model_loads().items()}
     seconds = round(time.monotonic() - start, 3)
     paths = [*outcome.paths, _write_provenance(job, outcome, seconds)]
@@ -58,6 +55,8 @@ def run_guided_removal(job: GuidedJob) -> PhaseRecord:
     """The same with anchor and prompt where the job has them."""
     offload = job.options is not None and job.options.offload
     anchor = get_anchor(job.anchor, job.processing.seed, offload=offload) if job.anchor else None
+    if anchor and anchor.uses_prompt:  # a network paints it
+        anchor = AnchorStep(job, anchor)
     guidance = Guidance(
         anchor=anchor,
         anchor_frame_idx=job.anchor.anchor_frame_idx if job.anchor else 0,

@@ -12,14 +12,15 @@ from pathlib import Path
 import numpy as np
 
 from lib.anchor.base import AnchorInpainter
+from lib.mask_tracks import read_mask_track
 from lib.memory import check_memory
 from lib.removers.base import RemovalRequest, RemovalResult, Remover, ignore_progress
 from lib.removers.products import Products, Source, separate_prior
 from lib.settings import Processing
 from lib.video.background import BackgroundWriter
-from lib.video.clip import frame_names, probe_clip, read_clip
+from lib.video.clip import probe_clip, read_clip
 from lib.video.datasets import Video
-from lib.video.masks import dilate, read_masks
+from lib.video.masks import dilate
 from lib.video.sizes import crop_back, fit_longer_side, pad_to_multiple, processing_size, resize_frames, resize_masks
 
 
@@ -126,14 +127,7 @@ def _rounded(part: str, seconds: Mapping[str, float]) -> dict[str, float]:
 def _read_source(video: Video, processing: Processing, work_copies: float, outcome: RemovalOutcome) -> Source:
     check_memory(probe_clip(video.video_path), processing, work_copies)
     clip = read_clip(video.video_path, processing.video_length)
-    track = read_masks(
-        video.mask_path,
-        len(clip.frames),
-        clip.size,
-        threshold=processing.mask_threshold,
-        object_ids=processing.object_ids,
-        frame_names=frame_names(video.video_path),
-    )
+    track = read_mask_track(video.video_path, video.mask_path, len(clip.frames), clip.size, processing)
     outcome.notes += track.notes
     result_size = processing_size(clip.size, processing.height, processing.width)
     work_size = fit_longer_side(result_size, processing.max_img_size)

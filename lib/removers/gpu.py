@@ -6,6 +6,8 @@ import ctypes
 import importlib.util
 import os
 import runpy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,6 +41,17 @@ def gpu_loss(error: BaseException) -> GpuLostError | None:
         return None
     gpu = current_gpu()
     return GpuLostError(f"{'the GPU' if gpu is None else f'GPU {gpu}'} was lost ({said.splitlines()[0]})")
+
+
+@contextmanager
+def naming_gpu_loss() -> Iterator[None]:
+    """Raise errors that mean the loss of the GPU as `GpuLostError`, others as they are."""
+    try:
+        yield
+    except RuntimeError as error:
+        if loss := gpu_loss(error):
+            raise loss from error
+        raise
 
 
 @lru_cache

@@ -45,6 +45,15 @@ def frame_uri(frame: np.ndarray, width: int = WIDTH // 2) -> str:
     return _jpeg_uri(small)
 
 
+def save_thumbnail(frame: np.ndarray, path: Path, width: int = WIDTH) -> Path:
+    """Write a frame (H, W, 3) uint8 RGB as a JPEG file, `width` pixels wide at most."""
+    small = Image.fromarray(frame)
+    small.thumbnail((width, HEIGHT), reducing_gap=2.0)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    small.save(path, format="JPEG", quality=_QUALITY)
+    return path
+
+
 def _small_frames(strip: Image.Image, frames: int) -> list[Image.Image]:
     frames = max(1, frames)
     width = WIDTH // thumbnail_columns(frames)

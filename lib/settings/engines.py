@@ -31,6 +31,14 @@ WEIGHT_FOLDERS = {
 }
 
 
+# The same for the metrics' networks: what is there is used, and nothing has to be.
+METRIC_WEIGHTS = {
+    "lpips_path": "metrics/lpips",
+    "i3d_path": "metrics/i3d_rgb_imagenet.pt",
+    "clip_path": "metrics/clip-vit-large-patch14",
+}
+
+
 class Engine(SettingsGroup):
     """Which engine removes the object."""
 

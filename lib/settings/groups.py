@@ -196,11 +196,37 @@ class Products(SettingsGroup):
 
 
 class Metrics(SettingsGroup):
-    """Accepted and kept; nothing is measured yet."""
+    """How results are measured; the report says what each number means."""
 
-    gt_root: Path | None = Field(default=None, description="batch mode: folder of ground truth (no effect yet)")
-    no_metrics: bool = Field(default=False, description="measure nothing (no effect yet)")
-    skip_vfid: bool = Field(default=False, description="leave VFID out (no effect yet)")
+    gt_root: Path | None = Field(
+        default=None,
+        description="ground truth: the videos without the object, one entry for each name as in video_root "
+        "(single-video mode: the clean video itself)",
+    )
+    no_metrics: bool = Field(default=False, description="measure nothing")
+    skip_vfid: bool = Field(default=False, description="leave VFID out, the slowest of the metrics")
+    metrics_protocol: Literal["plain", "propainter"] = Field(
+        default="plain", description="plain: at full size, a video counts once; propainter: at 432x240, as in papers"
+    )
+    metrics_flow: Literal["auto", "dis", "raft"] = Field(
+        default="auto", description="optical flow of the warp error; auto: raft where its weights and a GPU are"
+    )
+    lpips_path: Path | None = Field(
+        default=None, description="folder with the weights of LPIPS: AlexNet and lpips_alex.pth"
+    )
+    i3d_path: Path | None = Field(default=None, description="file i3d_rgb_imagenet.pt, for VFID")
+    clip_path: Path | None = Field(
+        default=None, description="folder of a CLIP model (transformers' layout), for the temporal consistency"
+    )
+
+
+class Judge(SettingsGroup):
+    """What the captioner's model says about results; an opinion, no metric."""
+
+    judge: bool = Field(
+        default=False, description="ask the model whether something new or a rest of the object is to be seen"
+    )
+    judge_frames: int = Field(default=3, ge=1, description="frames of each video that it is asked about")
 
 
 class Execution(SettingsGroup):

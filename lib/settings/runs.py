@@ -7,6 +7,7 @@ from pydantic import BaseModel, model_validator
 
 from lib.settings.engines import (
     ANCHORS_OF_ENGINE,
+    METRIC_WEIGHTS,
     WEIGHT_FOLDERS,
     Anchor,
     DiffuEraserOptions,
@@ -20,6 +21,7 @@ from lib.settings.groups import (
     Execution,
     InputOutput,
     InputSource,
+    Judge,
     Metrics,
     Phase1Speed,
     PhaseControl,
@@ -104,9 +106,31 @@ class RunSettings(SettingsGroup):
         return None if self.engine.engine == "propagation" else self._with_weights(self.propainter)
 
     @property
+    def propainter_model_dir(self) -> Path | None:
+        """The folder of ProPainter's weights, whatever the engine."""
+        return self._with_weights(self.propainter).propainter_model_dir
+
+    @property
     def engine_options(self) -> DiffuEraserOptions | None:
         """The options of DiffuEraser where that is the engine."""
         return self._with_weights(self.diffueraser) if self.engine.engine == "diffueraser" else None
+
+    @property
+    def gt_root(self) -> Path | None:
+        """Where the ground truth is, if anything looks at it."""
+        wanted = not self.metrics.no_metrics or self.products.save_comparison
+        return self.metrics.gt_root if wanted else None
+
+    @property
+    def metric_weights(self) -> dict[str, Path]:
+        """Weights of the metrics' networks by setting: as given, else those below --weights_dir that are there."""
+        given = {name: getattr(self.metrics, name) for name in METRIC_WEIGHTS}
+        found = {name: path or self._metric_weights_below(METRIC_WEIGHTS[name]) for name, path in given.items()}
+        return {name: path for name, path in found.items() if path is not None}
+
+    def _metric_weights_below(self, place: str) -> Path | None:
+        path = self.engine.weights_dir / place if self.engine.weights_dir else None
+        return path if path and path.exists() else None
 
     def _with_weights(self, group: _Group) -> _Group:
         """The group with every path of weights that it leaves open below --weights_dir."""
@@ -126,6 +150,7 @@ class AutoRefineSettings(RunSettings):
     prompts: Prompts = Prompts()  # type: ignore[assignment]
     phase_control: PhaseControl = PhaseControl()
     phase1_speed: Phase1Speed = Phase1Speed()
+    judge: Judge = Judge()
     execution: BatchExecution = BatchExecution()  # type: ignore[assignment]
 
     @model_validator(mode="after")

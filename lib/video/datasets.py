@@ -83,7 +83,7 @@ def scan_dataset(dataset: DatasetKind, video_root: Path, mask_root: Path, gt_roo
         return _scan_inbox(video_root)
     videos = _candidates(_resolve_video_root(dataset, video_root), dataset, VIDEO_SUFFIXES)
     masks = _candidates(_resolve_mask_root(dataset, mask_root, videos), dataset, _MASK_SUFFIXES)
-    truths = _candidates(gt_root, dataset, VIDEO_SUFFIXES) if gt_root else {}
+    truths = _candidates(_resolve_video_root(dataset, gt_root), dataset, VIDEO_SUFFIXES) if gt_root else {}
     if dataset == "custom":
         masks = _without_ending(masks, videos)
         if video_root.resolve() == mask_root.resolve():

@@ -1,0 +1,1 @@
+"""Metrics that take trained networks, from weight files on this machine."""

@@ -1,0 +1,75 @@
+"""Where the weights of the metrics' networks are, found out without torch."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lib.errors import InputError, check_all
+from lib.runtime.fingerprints import fingerprint_weights
+
+BACKBONE_FILE = "alexnet-owt-7be5be79.pth"  # torchvision's AlexNet
+HEADS_FILE = "lpips_alex.pth"  # the linear heads of LPIPS v0.1, published as weights/v0.1/alex.pth
+CLIP_CONFIG, CLIP_WEIGHTS = "config.json", ("model.safetensors", "pytorch_model.bin")
+
+
+@dataclass(frozen=True)
+class MetricWeights:
+    """Weights of the networks that there are."""
+
+    lpips: Path | None = None  # folder with AlexNet and the heads
+    i3d: Path | None = None  # file i3d_rgb_imagenet.pt
+    clip: Path | None = None  # folder of a CLIP model, transformers' layout
+    raft: Path | None = None  # file raft-things.pth
+
+    @property
+    def given(self) -> bool:
+        """Whether there is any."""
+        return bool(self.files)
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """All weight files by name."""
+        found: dict[str, Path] = {}
+        if self.lpips:
+            found |= {"lpips backbone": self.lpips / BACKBONE_FILE, "lpips heads": self.lpips / HEADS_FILE}
+        if self.i3d:
+            found["i3d"] = self.i3d
+        if self.clip:
+            found |= {"clip config": self.clip / CLIP_CONFIG, "clip": _clip_weights(self.clip)}
+        if self.raft:
+            found["raft"] = self.raft
+        return found
+
+    def check(self) -> None:
+        """See that every file is there.
+
+        Raises:
+            InputError: each one that is missing, and what it should be.
+        """
+        check_all(*[_existence(name, path) for name, path in self.files.items()])
+
+    def fingerprint(self) -> dict[str, str]:
+        """A hash of each file's content, by name."""
+        return {name: fingerprint_weights(path) for name, path in self.files.items()}
+
+    def unavailable(self) -> dict[str, str]:
+        """Why there are numbers that cannot be had, by metric."""
+        missing = {
+            "lpips": "" if self.lpips else "no weights of LPIPS (--lpips_path)",
+            "vfid": "" if self.i3d else "no weights of I3D (--i3d_path)",
+            "temporal_consistency": "" if self.clip else "no CLIP model (--clip_path)",
+        }
+        return {key: why for key, why in missing.items() if why}
+
+
+def _clip_weights(folder: Path) -> Path:
+    return next((folder / name for name in CLIP_WEIGHTS if (folder / name).is_file()), folder / CLIP_WEIGHTS[0])
+
+
+def _existence(name: str, path: Path) -> Callable[[], None]:
+    def check() -> None:
+        if not path.is_file():
+            found = "a folder" if path.is_dir() else "nothing"
+            raise InputError(f"{path}: found {found}, expected the file of {name}; see the README on metrics")
+
+    return check

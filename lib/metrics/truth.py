@@ -1,0 +1,138 @@
+"""PSNR and SSIM against the ground truth: of whole frames, inside the hole, outside of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from skimage.metrics import mean_squared_error, structural_similarity
+
+from lib.metrics.moment import Moment
+
+PSNR_OF_EQUAL = 100.0  # dB: JSON has no infinity, and one equal frame must not decide a mean
+REGIONS = ("", "_inside", "_outside")
+_SAME_LEVELS = 3.0  # gray levels: encoding and resizing differ by less, an object by more
+
+
+@dataclass
+class _Mean:
+    total: float = 0.0
+    weight: float = 0.0
+
+    def add(self, value: float, weight: float = 1.0) -> None:
+        self.total += value * weight
+        self.weight += weight
+
+    @property
+    def value(self) -> float:
+        return self.total / self.weight
+
+
+class Psnr:
+    """Peak signal-to-noise ratio, peak 255, over all channels.
+
+    Args of the constructor:
+        per_frame: the mean of the frames' values (as in papers) instead of one over all pixels of the clip.
+    """
+
+    keys: Sequence[str] = tuple(f"psnr{region}" for region in REGIONS)
+
+    def __init__(self, *, per_frame: bool) -> None:
+        self._per_frame = per_frame
+        self._means = {region: _Mean() for region in REGIONS}
+
+    def add(self, moment: Moment) -> None:
+        if moment.truth is None:
+            return
+        for region, pixels in _regions(moment).items():
+            count = int(pixels.sum())
+            if not count:
+                continue
+            error = float(mean_squared_error(moment.truth[pixels], moment.result[pixels]))
+            if self._per_frame:
+                self._means[region].add(psnr_of(error))
+            else:
+                self._means[region].add(error, count)
+
+    def values(self) -> dict[str, float]:
+        found = {f"psnr{region}": mean.value for region, mean in self._means.items() if mean.weight}
+        return found if self._per_frame else {key: psnr_of(error) for key, error in found.items()}
+
+    def unavailable(self) -> dict[str, str]:
+        return {}
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {}
+
+
+class Ssim:
+    """Structural similarity (Wang et al. 2004) per channel, with a uniform window of so many pixels."""
+
+    keys: Sequence[str] = tuple(f"ssim{region}" for region in REGIONS)
+
+    def __init__(self, window: int) -> None:
+        self._window = window
+        self._means = {region: _Mean() for region in REGIONS}
+        self._too_small: tuple[int, int] | None = None
+
+    def add(self, moment: Moment) -> None:
+        if moment.truth is None:
+            return
+        height, width = moment.hole.shape
+        if min(height, width) < self._window:
+            self._too_small = height, width
+            return
+        whole, pixels = self._map(moment.truth, moment.result)
+        self._means[""].add(whole)
+        for region in REGIONS[1:]:
+            where = _regions(moment)[region]
+            if count := int(where.sum()):
+                self._means[region].add(float(pixels[where].mean()), count)
+
+    def _map(self, truth: np.ndarray, result: np.ndarray) -> tuple[float, np.ndarray]:
+        """The frame's own value (borders, where windows are cut, do not count), and that of each pixel (H, W)."""
+        mean, pixels = structural_similarity(
+            truth.astype(np.float32),
+            result.astype(np.float32),
+            win_size=self._window,
+            data_range=255,
+            channel_axis=-1,
+            full=True,
+        )
+        return float(mean), pixels.mean(axis=-1)
+
+    def values(self) -> dict[str, float]:
+        return {f"ssim{region}": mean.value for region, mean in self._means.items() if mean.weight}
+
+    def unavailable(self) -> dict[str, str]:
+        if self._too_small is None:
+            return {}
+        height, width = self._too_small
+        return dict.fromkeys(self.keys, f"frames of {width}x{height} are smaller than the window of {self._window}")
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {}
+
+
+class TruthCheck:
+    """Whether the ground truth is the video itself: then numbers in the hole would score the removed object."""
+
+    def __init__(self) -> None:
+        self._difference = _Mean()
+
+    def add(self, moment: Moment) -> None:
+        if moment.truth is not None and moment.hole.any():
+            inside = moment.truth[moment.hole].astype(np.int16) - moment.source[moment.hole]
+            self._difference.add(float(np.abs(inside).mean()), float(moment.hole.sum()))
+
+    @property
+    def is_input(self) -> bool:
+        return bool(self._difference.weight) and self._difference.value < _SAME_LEVELS
+
+
+def psnr_of(error: float) -> float:
+    """dB of a mean squared error of gray levels."""
+    return min(PSNR_OF_EQUAL, 10 * float(np.log10(255**2 / error))) if error > 0 else PSNR_OF_EQUAL
+
+
+def _regions(moment: Moment) -> dict[str, np.ndarray]:
+    return {"": np.ones_like(moment.hole), "_inside": moment.hole, "_outside": ~moment.hole}

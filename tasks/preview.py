@@ -1,0 +1,69 @@
+"""What a browser can play of a video and its masks, whatever they came as, and a picture to know the video by."""
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+from prefect import task
+
+from lib.mask_tracks import read_mask_track
+from lib.records import PhaseRecord, artifacts_of
+from lib.report.thumbnails import save_thumbnail
+from lib.video.clip import iter_frames, probe_clip, read_clip_frame
+from lib.video.comparison import mask_overlay
+from lib.video.masks import dilate
+from lib.video.sizes import fit_longer_side, processing_size, resize_frame
+from lib.video.writer import write_clip
+from tasks.caching import worth_retrying
+from tasks.result_jobs import PreviewJob
+
+_MAX_SIDE = 1280  # pixels of the longer side
+
+
+@task(
+    name="preview",
+    task_run_name="preview-{job.video.name}",
+    persist_result=True,
+    result_serializer="json",
+    retry_condition_fn=worth_retrying,
+)
+def preview(job: PreviewJob) -> PhaseRecord:
+    """Write `report/media/<name>/source.mp4`, `mask.mp4` (the object in red) and `thumbnail.jpg`."""
+    start = time.monotonic()
+    info = probe_clip(job.video.video_path)
+    size = _even(fit_longer_side(_result_size(job, (info.height, info.width)), _MAX_SIDE))
+    write_clip(job.source, (resize_frame(frame, size) for frame in _frames(job)), info.fps)
+    write_clip(job.mask, (resize_frame(frame, size) for frame in _overlays(job)), info.fps)
+    middle = (probe_clip(job.mask).frame_count or 0) // 2
+    save_thumbnail(read_clip_frame(job.mask, middle), job.thumbnail)
+    return PhaseRecord(
+        video=job.video.name,
+        phase=job.phase,
+        key=job.cache_key,
+        artifacts=artifacts_of([job.source, job.mask, job.thumbnail], job.output_dir),
+        seconds=round(time.monotonic() - start, 3),
+    )
+
+
+def _result_size(job: PreviewJob, source: tuple[int, int]) -> tuple[int, int]:
+    return processing_size(source, job.processing.height, job.processing.width)
+
+
+def _even(size: tuple[int, int]) -> tuple[int, int]:
+    """Browsers play yuv420p, whose sides are even."""
+    return max(2, size[0] // 2 * 2), max(2, size[1] // 2 * 2)
+
+
+def _frames(job: PreviewJob) -> Iterator[np.ndarray]:
+    return iter_frames(job.video.video_path, job.processing.video_length)
+
+
+def _overlays(job: PreviewJob) -> Iterator[np.ndarray]:
+    count = probe_clip(job.source).frame_count or 0
+    first = next(_frames(job))
+    track = read_mask_track(
+        job.video.video_path, job.video.mask_path, count, (first.shape[0], first.shape[1]), job.processing
+    )
+    masks = dilate(track.masks, job.processing.mask_dilation_iter)
+    for frame, mask in zip(_frames(job), masks, strict=True):
+        yield mask_overlay(frame, mask)

@@ -1,0 +1,103 @@
+"""What the tasks that look at a result are asked to do: measure it, show it beside its source and its ground truth."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from lib.metrics.networks.weights import MetricWeights
+from lib.settings import Processing
+from tasks.jobs import Job
+
+SCORES_FILE = "metrics.json"
+FEATURES_FILE = "metrics_features.npz"
+
+
+class InputJob(Job):
+    """Something made of a video and its masks alone."""
+
+    video_fingerprint: str
+    mask_fingerprint: str
+    processing: Processing
+
+
+class PreviewJob(InputJob):
+    """What a browser can play of a video and its masks, whatever they came as."""
+
+    phase: ClassVar[str] = "preview"
+    code_version: ClassVar[str] = "1"
+
+    def identity(self) -> dict[str, Any]:
+        reading = self.processing.model_dump(mode="json", exclude={"feather", "seed", "max_img_size"})
+        return {"inputs": [self.video_fingerprint, self.mask_fingerprint], "processing": reading}
+
+    @property
+    def folder(self) -> Path:
+        return self.output_dir / "report" / "media" / self.video.name
+
+    @property
+    def source(self) -> Path:
+        return self.folder / "source.mp4"
+
+    @property
+    def mask(self) -> Path:
+        return self.folder / "mask.mp4"
+
+    @property
+    def thumbnail(self) -> Path:
+        return self.folder / "thumbnail.jpg"
+
+
+class ResultJob(InputJob):
+    """Something that is made of a result; `result_key` stands for it."""
+
+    result_key: str
+    result_path: Path
+    truth_fingerprint: str = ""  # of the ground truth; empty where there is none
+
+
+class EvaluateJob(ResultJob):
+    """The numbers of a result."""
+
+    phase: ClassVar[str] = "evaluate"
+    code_version: ClassVar[str] = "1"
+
+    reach: int  # pixels beyond the mask that the result may have changed
+    protocol: Literal["plain", "propainter"]
+    flow: Literal["dis", "raft"]
+    skip_vfid: bool
+    weights: dict[str, Path]  # of the networks, by setting
+    weights_fingerprint: dict[str, str]  # stands for them in the key: content, not paths
+
+    def identity(self) -> dict[str, Any]:
+        return self.model_dump(mode="json", exclude={"video", "output_dir", "result_path", "weights"})
+
+    @property
+    def scores_path(self) -> Path:
+        return self.result_path.with_name(SCORES_FILE)
+
+    @property
+    def features_path(self) -> Path:
+        """What numbers of the whole data set are made of."""
+        return self.result_path.with_name(FEATURES_FILE)
+
+
+def metric_weights(by_setting: Mapping[str, Path]) -> MetricWeights:
+    """The weights of the metrics' networks from their settings' names (`lpips_path` is `lpips`)."""
+    return MetricWeights(**{name.removesuffix("_path"): path for name, path in by_setting.items()})
+
+
+class TruthComparisonJob(ResultJob):
+    """The 2x2 comparison video of a result with the ground truth."""
+
+    phase: ClassVar[str] = "comparison with truth"
+    code_version: ClassVar[str] = "1"
+
+    fps: int
+    engine_title: str
+
+    def identity(self) -> dict[str, Any]:
+        return self.model_dump(mode="json", exclude={"video", "output_dir", "result_path"})
+
+    @property
+    def path(self) -> Path:
+        return self.result_path.with_name("comparison_gt.mp4")

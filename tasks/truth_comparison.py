@@ -1,0 +1,65 @@
+"""The 2x2 comparison video of a result with the ground truth: Input | result over ground truth | difference."""
+
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+
+import numpy as np
+from prefect import task
+
+from lib.errors import InputError
+from lib.records import PhaseRecord, artifacts_of
+from lib.video.clip import iter_frames
+from lib.video.comparison import comparison_frames
+from lib.video.sizes import resize_frame
+from lib.video.writer import write_clip
+from tasks.caching import worth_retrying
+from tasks.comparison import frame_count
+from tasks.result_jobs import TruthComparisonJob
+
+_GAIN = 4  # small differences are to be seen
+
+
+@task(
+    name="comparison with truth",
+    task_run_name="comparison-gt-{job.video.name}",
+    persist_result=True,
+    result_serializer="json",
+    retry_condition_fn=worth_retrying,
+)
+def truth_comparison(job: TruthComparisonJob) -> PhaseRecord:
+    """Write `comparison_gt.mp4` beside the result."""
+    start = time.monotonic()
+    panels = [
+        ("Input", iter_frames(job.video.video_path, job.processing.video_length)),
+        (job.engine_title, iter_frames(job.result_path)),
+        ("Ground truth", _truth(job)),
+        (f"Difference x{_GAIN}", _differences(job)),
+    ]
+    write_clip(job.path, comparison_frames(panels), Fraction(job.fps))
+    return PhaseRecord(
+        video=job.video.name,
+        phase=job.phase,
+        key=job.cache_key,
+        artifacts=artifacts_of([job.path], job.output_dir),
+        seconds=round(time.monotonic() - start, 3),
+    )
+
+
+def _truth(job: TruthComparisonJob) -> Iterator[np.ndarray]:
+    if job.video.gt_path is None:
+        raise InputError(f"{job.video.name}: has no ground truth to compare with; give --gt_root")
+    wanted, found = frame_count(job.result_path), 0
+    for frame in iter_frames(job.video.gt_path, wanted):
+        found += 1
+        yield frame
+    if found < wanted:
+        raise InputError(f"{job.video.gt_path}: holds {found} frames, the result {wanted}; give one for each frame")
+
+
+def _differences(job: TruthComparisonJob) -> Iterator[np.ndarray]:
+    """The absolute difference in gray levels, made larger."""
+    for result, truth in zip(iter_frames(job.result_path), _truth(job), strict=False):
+        height, width = result.shape[:2]
+        difference = np.abs(result.astype(np.int16) - resize_frame(truth, (height, width)))
+        yield np.minimum(difference * _GAIN, 255).astype(np.uint8)
