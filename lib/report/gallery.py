@@ -1,0 +1,174 @@
+"""The page of a run or a study: every video to sort, to play beside its source, to compare and to judge.
+
+`index.html` opens from disk, without a network; the clips that it plays lie beside it or elsewhere in the output folder.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from lib.metrics.definitions import Metric
+from lib.records import Status
+from lib.report.page import link, write_page
+from lib.report.run_page import duration
+
+_ORDER: tuple[Status, ...] = ("failed", "skipped", "done", "cached")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Something to play: H.264 mp4, of the result's length and rate."""
+
+    label: str
+    file: Path
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way of making results; a plain run has one."""
+
+    key: str
+    title: str
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class VariantResult:
+    """What one variant made of a video."""
+
+    variant: str  # its key
+    status: Status
+    reason: str = ""
+    result: Path | None = None
+    same_as: str = ""  # title of the variant whose file this is
+    prompt: str = ""
+    anchor: Path | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)  # by phase
+    peak_memory_bytes: int | None = None
+    values: Mapping[str, float] = field(default_factory=dict)  # by metric
+    unavailable: Mapping[str, str] = field(default_factory=dict)  # by metric, why
+    judgement: str = ""  # what a model said of it: no metric
+    notes: Sequence[str] = ()
+    files: Sequence[Path] = ()
+
+
+@dataclass(frozen=True)
+class GalleryVideo:
+    """One video with all its results."""
+
+    name: str
+    status: Status
+    phase: str = ""  # that failed
+    reason: str = ""
+    thumbnail: Path | None = None
+    clips: Sequence[Clip] = ()  # source, mask, coarse: those that there are
+    caption: str = ""
+    caption_source: str = ""
+    caption_flags: Sequence[str] = ()
+    caption_frame: Path | None = None
+    results: Sequence[VariantResult] = ()
+    fps: float = 24.0
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """All that the page shows."""
+
+    title: str
+    finished_at: datetime  # with its time zone
+    seconds: float
+    videos: Sequence[GalleryVideo]
+    variants: Sequence[Variant]
+    metrics: Sequence[Metric] = ()  # in the order of the columns
+    means: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # by variant and metric, of the data set
+    unavailable: Mapping[str, str] = field(default_factory=dict)  # by metric, why no video has it
+    baseline: str = ""  # key of the variant that others are compared with
+    differences: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # by variant and metric, in words
+    settings: Mapping[str, str] = field(default_factory=dict)  # those that are not the defaults, by flag
+    links: Mapping[str, Path] = field(default_factory=dict)
+    remarks: Sequence[str] = ()
+    plots: Sequence[Path] = ()
+
+
+def write_gallery(gallery: Gallery, path: Path) -> Path:
+    """Write the page in one step; links are relative to the folder of `path`."""
+    began = gallery.finished_at - timedelta(seconds=gallery.seconds)
+    counts = Counter(video.status for video in gallery.videos)
+    return write_page(
+        path,
+        "gallery.html.j2",
+        gallery=gallery,
+        began=f"{began:%Y-%m-%d %H:%M}",
+        ended=f"{gallery.finished_at:%Y-%m-%d %H:%M %Z}",
+        took=duration(gallery.seconds),
+        counts={status: counts[status] for status in _ORDER if counts[status]},
+        links={label: link(target, path.parent) for label, target in gallery.links.items()},
+        plots=[link(plot, path.parent) for plot in gallery.plots],
+        shown=_shown,
+        data=_data(gallery, path.parent),
+    )
+
+
+def _data(gallery: Gallery, folder: Path) -> dict[str, Any]:
+    """What the scripts work on."""
+    return {
+        "title": gallery.title,
+        "variants": [dataclasses.asdict(variant) for variant in gallery.variants],
+        "metrics": [dataclasses.asdict(metric) for metric in gallery.metrics],
+        "videos": [_video(video, folder) for video in gallery.videos],
+    }
+
+
+def _video(video: GalleryVideo, folder: Path) -> dict[str, Any]:
+    return {
+        "name": video.name,
+        "status": video.status,
+        "phase": video.phase,
+        "reason": video.reason,
+        "thumbnail": _url(video.thumbnail, folder),
+        "clips": [{"label": clip.label, "url": link(clip.file, folder)} for clip in video.clips],
+        "caption": video.caption,
+        "captionSource": video.caption_source,
+        "captionFlags": list(video.caption_flags),
+        "captionFrame": _url(video.caption_frame, folder),
+        "fps": video.fps,
+        "results": [_result(result, folder) for result in video.results],
+    }
+
+
+def _result(result: VariantResult, folder: Path) -> dict[str, Any]:
+    return {
+        "variant": result.variant,
+        "status": result.status,
+        "reason": result.reason,
+        "url": _url(result.result, folder),
+        "sameAs": result.same_as,
+        "prompt": result.prompt,
+        "anchor": _url(result.anchor, folder),
+        "seconds": [[phase, duration(seconds)] for phase, seconds in result.seconds.items()],
+        "totalSeconds": sum(result.seconds.values()),
+        "memory": result.peak_memory_bytes,
+        "values": dict(result.values),
+        "unavailable": dict(result.unavailable),
+        "judgement": result.judgement,
+        "notes": list(result.notes),
+        "files": [[os.fspath(Path(*file.parts[-3:])), link(file, folder)] for file in result.files],
+    }
+
+
+def _url(path: Path | None, folder: Path) -> str:
+    return link(path, folder) if path is not None else ""
+
+
+def _shown(value: float | None) -> str:
+    """A number for people; the script shows others the same way."""
+    if value is None:
+        return "–"
+    return f"{value:.2f}" if abs(value) >= 10 else f"{value:.3f}"
