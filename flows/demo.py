@@ -18,12 +18,14 @@ from lib.scenes import Scene, render_scene
 from lib.video.clip import read_clip
 
 NAME = "pan"
+REPORT = Path("report", "index.html")
 SCRIPT = Path(__file__).with_name("auto_refine.py")
 
 
 def write_dataset(scene: Scene, folder: Path) -> None:
-    """The scene as a DAVIS-like data set: `videos/<name>/*.png` and `masks/<name>/*.png`."""
-    for kind, pictures in (("videos", scene.frames), ("masks", scene.masks.astype(np.uint8) * 255)):
+    """The scene as a DAVIS-like data set: `videos/<name>/*.png`, `masks/…`, and the ground truth `clean/…`."""
+    masks = scene.masks.astype(np.uint8) * 255
+    for kind, pictures in (("videos", scene.frames), ("masks", masks), ("clean", scene.clean)):
         place = folder / kind / NAME
         place.mkdir(parents=True, exist_ok=True)
         for index, picture in enumerate(pictures):
@@ -48,6 +50,7 @@ def main() -> int:
     write_dataset(scene, data)
     command = [sys.executable, str(SCRIPT), "--engine", "propagation", "--dataset", "davis", "--save_comparison"]
     command += ["--video_root", str(data / "videos"), "--mask_root", str(data / "masks")]
+    command += ["--gt_root", str(data / "clean")]
     code = subprocess.run([*command, "--output_dir", str(output_dir)], check=False).returncode
     if code:
         return code
@@ -56,6 +59,7 @@ def main() -> int:
     write_before_after(scene, result, output_dir / "before_after.png")
     before, after = (masked_psnr(scene.clean, frames, scene.masks) for frames in (scene.frames, result))
     print(f"\nresult:       {path}\ncomparison:   {path.with_name('comparison_4in1.mp4')}")
+    print(f"report:       {output_dir / REPORT}")
     print(f"before/after: {output_dir / 'before_after.png'} (source, hole, result, clean plate)")
     print(f"PSNR in the hole against the clean plate: {after:.1f} dB (with the object: {before:.1f} dB)")
     return 0

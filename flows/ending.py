@@ -5,10 +5,13 @@ from typing import Any
 
 from prefect.artifacts import create_link_artifact, create_table_artifact
 from prefect.client.schemas import State
+from prefect.logging import get_run_logger
 from prefect.states import Completed, Failed
 
 from flows.captions import SHEET_FILE
 from flows.report import SUMMARY_FILE, Summary, table_rows, text_table, write_summary
+from flows.report_page import write_report
+from lib.errors import InputError
 from lib.settings import RunSettings
 
 
@@ -18,13 +21,27 @@ def end_run(flow_name: str, settings: RunSettings, summary: Summary, path: Path 
     Args:
         path: where the summary is written, if not as summary.json into the output directory.
     """
+    whole = path is None
     path = write_summary(summary, path or settings.output_dir / SUMMARY_FILE)
     create_table_artifact(table_rows(summary), key=f"{flow_name}-summary", description=f"Written to {path}")
     _link(settings.output_dir, "result folder")
+    if whole and (report := _report(summary)):
+        _link(report, "report")
     if (page := settings.output_dir / SHEET_FILE).is_file():
         _link(page, "captions")
     print(text_table(summary), flush=True)
     return _final_state(summary, strict=settings.strict)
+
+
+def _report(summary: Summary) -> Path | None:
+    """The page, if it can be written: it is for people, and no reason to fail."""
+    try:
+        report = write_report(summary)
+    except (OSError, InputError) as error:
+        get_run_logger().warning("the report cannot be written: %s", error)
+        return None
+    print(f"report: {report}", flush=True)
+    return report
 
 
 def _link(path: Path, what: str) -> None:

@@ -56,7 +56,9 @@ def remove(settings: RemoveSettings) -> State[Any]:
     run = _RemoveRun("remove", batch)
     removed = run.remove_phase()
     if settings.products.save_comparison:
-        run.run_phase(comparison, [batch.comparison(job, job.cache_key) for job in removed], slots=cpu_slots(len(run.slots)))
+        run.run_phase(
+            comparison, [batch.comparison(job, job.cache_key) for job in removed], slots=cpu_slots(len(run.slots))
+        )
     look_at_results(run, {job.video.name: batch.result(job, job.cache_key) for job in removed})
     return run.finish()
 

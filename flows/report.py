@@ -40,6 +40,7 @@ class VideoSummary(BaseModel):
     seconds: float = 0.0
     metrics: dict[str, float] = {}
     prompt: str = ""
+    judgement: str = ""  # what a model says of the result: an opinion
     phases: tuple[PhaseSummary, ...] = ()
 
 
@@ -51,6 +52,7 @@ class Summary(BaseModel):
     seconds: float
     flow_run: str
     counts: dict[str, int]
+    metrics: dict[str, float] = {}  # means over the videos, and what only a data set has
     videos: tuple[VideoSummary, ...]
     settings: StudySettings | AutoRefineSettings | RemoveSettings
     versions: dict[str, str]
@@ -90,9 +92,7 @@ def summarise_skip(name: str, reason: str) -> VideoSummary:
     return summarise_video(name, [PhaseSummary(phase="scan", status="skipped", reason=reason)])
 
 
-def summarise(
-    videos: Iterable[VideoSummary], settings: RunSettings, seconds: float, flow_run: str
-) -> Summary:
+def summarise(videos: Iterable[VideoSummary], settings: RunSettings, seconds: float, flow_run: str) -> Summary:
     rows = tuple(sorted(videos, key=lambda video: video.name))
     counts = {status: sum(row.status == status for row in rows) for status in ("done", "cached", "failed", "skipped")}
     return Summary(

@@ -64,9 +64,7 @@ class StudyBatch(Batch):
             return coarse
         fingerprints = Fingerprints(coarse.video_fingerprint, coarse.mask_fingerprint)
         words = self._words(variant, coarse.video.name)
-        guided = self.guided(
-            coarse.video, fingerprints, words, with_anchor=variant.anchor, with_text=variant.text
-        )
+        guided = self.guided(coarse.video, fingerprints, words, with_anchor=variant.anchor, with_text=variant.text)
         return VariantJob(**guided, variant=variant.key)
 
     def _words(self, variant: Variant, name: str) -> ResolvedPrompt:

@@ -45,7 +45,9 @@ def _ablation(options: StudyOptions, _default: float) -> StudyPlan:
         Variant("anchor", "Anchor only", "an anchor painted without a prompt", True, False, "none"),
         Variant("text", "Text only", f"no anchor; the network follows {whose}", False, True, words),
         Variant("anchor-text", "Anchor + text", f"anchor and network follow {whose}", True, True, words),
-        Variant("auto-refine", "Auto-refine", "anchor and network follow the captioner's prompts", True, True, "caption"),
+        Variant(
+            "auto-refine", "Auto-refine", "anchor and network follow the captioner's prompts", True, True, "caption"
+        ),
     )
     same = "no --prompt_yaml was given: “Anchor + text” takes the captioner's prompts and is the same as “Auto-refine”"
     return StudyPlan(variants, "baseline", () if own else (same,))

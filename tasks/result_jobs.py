@@ -12,6 +12,11 @@ SCORES_FILE = "metrics.json"
 FEATURES_FILE = "metrics_features.npz"
 
 
+def preview_folder(output_dir: Path, name: str) -> Path:
+    """Where what the report plays of a video's inputs lies."""
+    return output_dir / "report" / "media" / name
+
+
 class InputJob(Job):
     """Something made of a video and its masks alone."""
 
@@ -32,7 +37,7 @@ class PreviewJob(InputJob):
 
     @property
     def folder(self) -> Path:
-        return self.output_dir / "report" / "media" / self.video.name
+        return preview_folder(self.output_dir, self.video.name)
 
     @property
     def source(self) -> Path:

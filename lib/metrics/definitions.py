@@ -38,6 +38,10 @@ def _against_truth(key: str, label: str, unit: str, definition: str, source: str
     ]
 
 
+def _hole(key: str, label: str, unit: str, definition: str) -> Metric:
+    return Metric(key, label, unit, "", definition, "this project", "")
+
+
 _ALL = [
     *_against_truth("psnr", "PSNR", "dB", _PSNR, "ITU-R BT.500 practice; scikit-image"),
     *_against_truth("ssim", "SSIM", "", _SSIM, f"{_WANG}; scikit-image"),
@@ -46,8 +50,8 @@ _ALL = [
         "LPIPS",
         "",
         "lower",
-        "Learned perceptual distance from the ground truth (v0.1, AlexNet): weighted differences of normalised features "
-        "of five layers, mean over pixels and frames, whole frames.",
+        "Learned perceptual distance from the ground truth (v0.1, AlexNet): weighted differences of "
+        "normalised features of five layers, mean over pixels and frames, whole frames.",
         "Zhang, Isola, Efros, Shechtman, Wang: The unreasonable effectiveness of deep features, CVPR 2018",
         f"{_TRUTH}, --lpips_path",
     ),
@@ -57,7 +61,7 @@ _ALL = [
         "",
         "lower",
         "Fréchet distance between I3D features of all results and of all ground truths, one number for the data set. "
-        "Below some hundred videos it depends on their number: compare only equal sets.",
+        "Few videos bias it: compare only equal sets.",
         "Wang et al.: Video-to-video synthesis, NeurIPS 2018; I3D: Carreira, Zisserman, CVPR 2017",
         f"{_TRUTH} of at least two videos, --i3d_path",
     ),
@@ -75,9 +79,9 @@ _ALL = [
         "Warp error in the hole",
         "gray levels",
         "lower",
-        "Mean absolute difference in the hole between a frame of the result and its predecessor moved along the optical "
-        "flow. The flow is the source's around the hole, carried on into it (inside, the source moves as the object "
-        "did); only where flow forth and back agree. A frozen result of a moving scene scores badly, a blurred one well.",
+        "Mean absolute difference in the hole between a frame of the result and its predecessor moved along the "
+        "optical flow. The flow is the source's around the hole, carried on into it (inside, the source moves as the object "
+        "did); only where flow forth and back agree. Blurred results score well.",
         "after Lai et al.: Learning blind video temporal consistency, ECCV 2018",
         "",
     ),
@@ -101,11 +105,8 @@ _ALL = [
         "this project",
         "",
     ),
-    Metric("hole_share", "Hole", "share of the frame", "", "Mean share of the frame that the widened mask covers.",
-           "this project", ""),  # fmt: skip
-    Metric("hole_share_max", "Largest hole", "share of the frame", "", "The same, of the frame where it is largest.",
-           "this project", ""),  # fmt: skip
-    Metric("hole_frames", "Frames with a hole", "share of the frames", "", "Share of the frames with any mask.",
-           "this project", ""),  # fmt: skip
+    _hole("hole_share", "Hole", "share of the frame", "Mean share of the frame that the widened mask covers."),
+    _hole("hole_share_max", "Largest hole", "share of the frame", "The same, of the frame where it is largest."),
+    _hole("hole_frames", "Frames with a hole", "share of the frames", "Share of the frames with any mask."),
 ]
 METRICS: dict[str, Metric] = {metric.key: metric for metric in _ALL}

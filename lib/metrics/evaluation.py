@@ -172,7 +172,9 @@ class _Clip:
             found += 1
             yield source, result, truth, resize_mask(mask, self._size)
         if found < self.count:
-            raise InputError(f"{self._files.source}: holds {found} frames, its result {self._files.result} {self.count}")
+            raise InputError(
+                f"{self._files.source}: holds {found} frames, its result {self._files.result} {self.count}"
+            )
 
     def _holes(self) -> np.ndarray:
         """The masks as the removal widened them, at its processing size."""

@@ -90,7 +90,7 @@ class Ssim:
 
     def _map(self, truth: np.ndarray, result: np.ndarray) -> tuple[float, np.ndarray]:
         """The frame's own value (borders, where windows are cut, do not count), and that of each pixel (H, W)."""
-        mean, pixels = structural_similarity(
+        mean, pixels, *_ = structural_similarity(
             truth.astype(np.float32),
             result.astype(np.float32),
             win_size=self._window,

@@ -1,4 +1,4 @@
-"""How much a result changes along the motion: the difference of a frame to its predecessor, moved as the scene moves."""
+"""How much a result changes along the motion: a frame against its predecessor, moved as the scene moves."""
 
 from collections.abc import Sequence
 
