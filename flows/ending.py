@@ -1,5 +1,6 @@
 """What every run leaves at its end: summary.json, artifacts in Prefect's UI, a table on the terminal, its state."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,25 @@ from lib.errors import InputError
 from lib.settings import RunSettings
 
 
-def end_run(flow_name: str, settings: RunSettings, summary: Summary, path: Path | None = None) -> State[Any]:
+def end_run(
+    flow_name: str,
+    settings: RunSettings,
+    summary: Summary,
+    path: Path | None = None,
+    *,
+    write_page: Callable[[Summary], Path] = write_report,
+) -> State[Any]:
     """Say what became of every video; the flow's final state.
 
     Args:
-        path: where the summary is written, if not as summary.json into the output directory.
+        path: where the summary of a part of a run is written, which has no page.
+        write_page: makes the run's page.
     """
     whole = path is None
     path = write_summary(summary, path or settings.output_dir / SUMMARY_FILE)
     create_table_artifact(table_rows(summary), key=f"{flow_name}-summary", description=f"Written to {path}")
     _link(settings.output_dir, "result folder")
-    if whole and (report := _report(summary)):
+    if whole and (report := _page(summary, write_page)):
         _link(report, "report")
     if (page := settings.output_dir / SHEET_FILE).is_file():
         _link(page, "captions")
@@ -33,10 +42,10 @@ def end_run(flow_name: str, settings: RunSettings, summary: Summary, path: Path 
     return _final_state(summary, strict=settings.strict)
 
 
-def _report(summary: Summary) -> Path | None:
+def _page(summary: Summary, write_page: Callable[[Summary], Path]) -> Path | None:
     """The page, if it can be written: it is for people, and no reason to fail."""
     try:
-        report = write_report(summary)
+        report = write_page(summary)
     except (OSError, InputError) as error:
         get_run_logger().warning("the report cannot be written: %s", error)
         return None

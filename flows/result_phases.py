@@ -42,7 +42,7 @@ def preview_inputs(run: "Run[Any]") -> None:
         )
         for video, fingerprints in run.inputs
     ]
-    run.run_light_phase(preview, jobs)
+    run.run_light_phase(preview, jobs, quiet=True)
 
 
 def evaluate_results(run: "Run[Any]", results: Results, truths: Mapping[str, str]) -> dict[str, Outcome]:

@@ -86,9 +86,14 @@ class Run(Generic[AnyBatch]):
         runner = self.runner if slots is None else replace(self.runner, slots=slots)
         return self._run_phase(runner, task, jobs, refresh=refresh, timeout=timeout)
 
-    def run_light_phase(self, task: Any, jobs: Sequence[Job]) -> dict[str, Outcome]:
-        """The same in threads of this process, for what takes a moment."""
-        return self._run_phase(replace(self.runner, in_threads=True), task, jobs)
+    def run_light_phase(self, task: Any, jobs: Sequence[Job], *, quiet: bool = False) -> dict[str, Outcome]:
+        """The same in threads of this process, for what takes a moment; `quiet`: only failures are told of."""
+        watch = self._watch_failures if quiet else self.watch
+        return self._run_phase(replace(self.runner, in_threads=True, watch=watch), task, jobs)
+
+    def _watch_failures(self, job: Job, outcome: Outcome) -> None:
+        if not outcome.succeeded:
+            self.watch(job, outcome)
 
     def _run_phase(
         self,
@@ -118,8 +123,8 @@ class Run(Generic[AnyBatch]):
                 self.watch(job, Outcome("cached", reason=f"{path} was there and is kept ({flag})"))
         return kept
 
-    def finish(self, path: Path | None = None) -> State[Any]:
-        """Write the summary (summary.json unless `path` says otherwise) and the artifacts; the flow's final state."""
+    def finish(self, path: Path | None = None, **options: Any) -> State[Any]:
+        """Write the summary, the page and the artifacts, as `end_run` does; the flow's final state."""
         seconds = time.monotonic() - self.started
         summary = summarise(self.progress.videos(), self.settings, seconds, str(flow_run.id))
-        return end_run(self.flow_name, self.settings, summary, path)
+        return end_run(self.flow_name, self.settings, summary, path, **options)

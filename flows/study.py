@@ -41,5 +41,4 @@ def study(settings: StudySettings) -> State[Any]:
     """
     run = StudyRun(StudyBatch(settings.with_absolute_paths()))
     ends = run.run()
-    write_study(run, ends)
-    return run.finish()
+    return run.finish(write_page=lambda summary: write_study(run, ends, summary))

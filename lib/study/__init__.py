@@ -1,0 +1,1 @@
+"""What a study comes to: tables, intervals, plots, votes."""
