@@ -1,11 +1,13 @@
-"""The page of a run or a study: every video to sort, to play beside its source, to compare and to judge.
+"""The page of a run or a study: every video to sort, to play beside its source, to compare and to vote on.
 
-`index.html` opens from disk, without a network; the clips that it plays lie beside it or elsewhere in the output folder.
+It opens from disk, without a network; the clips that it plays lie beside it or elsewhere in the output folder. Nothing
+is loaded of a video before somebody opens it, but its thumbnail once that comes into view.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -20,6 +22,8 @@ from lib.report.page import link, write_page
 from lib.report.run_page import duration
 
 _ORDER: tuple[Status, ...] = ("failed", "skipped", "done", "cached")
+_ARROWS = {"higher": "↑", "lower": "↓", "": ""}
+_BETTER = {"higher": "Higher is better.", "lower": "Lower is better.", "": ""}
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,7 @@ class GalleryVideo:
     caption_frame: Path | None = None
     results: Sequence[VariantResult] = ()
     fps: float = 24.0
+    frames: int = 0  # of each clip; 0: as many as fit into its length
 
 
 @dataclass(frozen=True)
@@ -112,17 +117,22 @@ def write_gallery(gallery: Gallery, path: Path) -> Path:
         links={label: link(target, path.parent) for label, target in gallery.links.items()},
         plots=[link(plot, path.parent) for plot in gallery.plots],
         shown=_shown,
+        arrows=_ARROWS,
+        better=_BETTER,
+        mean_metrics=[m for m in gallery.metrics if any(m.key in means for means in gallery.means.values())],
+        labels={metric.key: metric.label for metric in gallery.metrics},
         data=_data(gallery, path.parent),
     )
 
 
 def _data(gallery: Gallery, folder: Path) -> dict[str, Any]:
-    """What the scripts work on."""
+    """What the scripts work on. What needs attention comes first."""
+    videos = sorted(gallery.videos, key=lambda video: (_ORDER.index(video.status), video.name))
     return {
         "title": gallery.title,
         "variants": [dataclasses.asdict(variant) for variant in gallery.variants],
-        "metrics": [dataclasses.asdict(metric) for metric in gallery.metrics],
-        "videos": [_video(video, folder) for video in gallery.videos],
+        "metrics": [{**dataclasses.asdict(metric), "arrow": _ARROWS[metric.better]} for metric in gallery.metrics],
+        "videos": [_video(video, folder) for video in videos],
     }
 
 
@@ -139,6 +149,7 @@ def _video(video: GalleryVideo, folder: Path) -> dict[str, Any]:
         "captionFlags": list(video.caption_flags),
         "captionFrame": _url(video.caption_frame, folder),
         "fps": video.fps,
+        "frames": video.frames,
         "results": [_result(result, folder) for result in video.results],
     }
 
@@ -155,12 +166,16 @@ def _result(result: VariantResult, folder: Path) -> dict[str, Any]:
         "seconds": [[phase, duration(seconds)] for phase, seconds in result.seconds.items()],
         "totalSeconds": sum(result.seconds.values()),
         "memory": result.peak_memory_bytes,
-        "values": dict(result.values),
-        "unavailable": dict(result.unavailable),
+        "values": {key: value for key, value in result.values.items() if math.isfinite(value)},  # JSON has no others
+        "unavailable": {**_not_finite(result.values), **result.unavailable},
         "judgement": result.judgement,
         "notes": list(result.notes),
         "files": [[os.fspath(Path(*file.parts[-3:])), link(file, folder)] for file in result.files],
     }
+
+
+def _not_finite(values: Mapping[str, float]) -> dict[str, str]:
+    return {key: f"it came out as {value}" for key, value in values.items() if not math.isfinite(value)}
 
 
 def _url(path: Path | None, folder: Path) -> str:
@@ -169,6 +184,6 @@ def _url(path: Path | None, folder: Path) -> str:
 
 def _shown(value: float | None) -> str:
     """A number for people; the script shows others the same way."""
-    if value is None:
+    if value is None or not math.isfinite(value):
         return "–"
     return f"{value:.2f}" if abs(value) >= 10 else f"{value:.3f}"

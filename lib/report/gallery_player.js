@@ -1,15 +1,23 @@
 "use strict";
 
-/** Small helpers that the other scripts share. */
+/** What all scripts of the page share: its data, and how elements and numbers are made. */
 const page = JSON.parse(document.getElementById("data").textContent);
+const several = page.variants.length > 1;
+const variantTitles = Object.fromEntries(page.variants.map((variant) => [variant.key, variant.title]));
 
 function element(tag, properties, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(properties || {})) {
-    if (name.includes("-") || name === "for" || name === "role") made.setAttribute(name, value);
+    if (name.includes("-") || name === "role") made.setAttribute(name, value);
     else made[name] = value;
   }
   made.append(...children.filter((child) => child !== null && child !== undefined && child !== ""));
+  return made;
+}
+
+function button(label, title, onClick) {
+  const made = element("button", { type: "button", title }, label);
+  made.addEventListener("click", onClick);
   return made;
 }
 
@@ -18,61 +26,87 @@ function shownNumber(value) {
   return Math.abs(value) >= 10 ? value.toFixed(2) : value.toFixed(3);
 }
 
+/** When the video shows where it was sought to and can go on; after four seconds in any case. */
+function ready(video) {
+  const events = ["canplay", "seeked", "error"];
+  return new Promise((resolve) => {
+    const look = () => {
+      if (!video.error && (video.readyState < HTMLMediaElement.HAVE_FUTURE_DATA || video.seeking)) return;
+      for (const name of events) video.removeEventListener(name, look);
+      resolve();
+    };
+    for (const name of events) video.addEventListener(name, look);
+    setTimeout(resolve, 4000);
+    look();
+  });
+}
+
 /** Several clips of one length under one clock: the first one leads, the others are kept within half a frame of it. */
 class Player {
-  constructor(fps) {
+  constructor(fps, frames) {
     this.fps = fps;
+    this.knownFrames = frames;
     this.videos = [];
     this.onTime = () => {};
     this.loop = true;
     this.rate = 1;
-    this.wanted = 0;
+    this.wanted = 0;  // seconds; where a paused player stands, whether its clips are there yet or not
     this.running = false;
+    this.starts = 0;
     this.tick = this.tick.bind(this);
-  }
-
-  /** Show these clips from now on, at the moment that the last ones had. */
-  use(videos) {
-    const time = this.lead ? this.time : 0;
-    const playing = this.running;
-    this.stop();
-    this.videos = videos;
-    this.wanted = time;
-    for (const video of videos) {
-      video.muted = true;
-      video.playsInline = true;
-      video.addEventListener("loadedmetadata", () => { video.currentTime = this.inside(this.wanted, video); });
-      video.addEventListener("seeked", () => this.tell());
-    }
-    if (this.lead) {
-      this.lead.addEventListener("ended", () => this.ended());
-      this.lead.addEventListener("loadedmetadata", () => this.tell());
-    }
-    if (playing) this.play();
-    this.tell();
   }
 
   get lead() { return this.videos[0]; }
   get time() { return this.running && this.lead ? this.lead.currentTime : this.wanted; }
   get duration() { return this.lead && Number.isFinite(this.lead.duration) ? this.lead.duration : 0; }
-  get frames() { return Math.max(1, Math.round(this.duration * this.fps)); }
-  get frame() { return Math.min(this.frames - 1, Math.floor(this.time * this.fps + 1e-3)); }
+  get frames() { return this.knownFrames || Math.max(1, Math.round(this.duration * this.fps)); }
+  get frame() { return Math.max(0, Math.min(this.frames - 1, Math.floor(this.time * this.fps + 1e-3))); }
 
-  inside(time, video) {
-    const end = Number.isFinite(video.duration) ? video.duration : time;
-    return Math.max(0, Math.min(time, end - 0.25 / this.fps));
+  /** Show these clips from now on, at the moment that the last ones had. */
+  use(videos) {
+    const playing = this.running;
+    this.stop();
+    this.videos = videos;
+    for (const video of videos) {
+      video.addEventListener("loadedmetadata", () => { video.currentTime = this.inside(this.wanted, video); this.tell(); });
+      video.addEventListener("seeked", () => this.tell());
+      video.addEventListener("ended", () => { if (video === this.lead) this.ended(); });
+      video.addEventListener("error", () => { this.videos = this.videos.filter((other) => other !== video); });
+    }
+    if (playing) this.play();
+    this.tell();
+  }
+
+  /** Forget the clips, and free what they hold. */
+  stop() {
+    this.wanted = this.time;
+    this.running = false;
+    for (const video of this.videos) {
+      video.pause();
+      video.removeAttribute("src");
+      video.load();
+    }
+    this.videos = [];
   }
 
   play() {
     if (!this.lead || this.running) return;
-    if (this.wanted >= this.duration - 1 / this.fps && this.duration) this.seek(0);
+    if (this.duration && this.frame >= this.frames - 1) this.seek(0);
     this.running = true;
+    this.start();
+    this.tell();
+  }
+
+  /** All at once, when all are ready. */
+  async start() {
+    const start = this.starts += 1;
+    await Promise.all(this.videos.map(ready));
+    if (!this.running || start !== this.starts) return;
     for (const video of this.videos) {
       video.playbackRate = this.rate;
       video.play().catch(() => {});
     }
     requestAnimationFrame(this.tick);
-    this.tell();
   }
 
   pause() {
@@ -85,18 +119,6 @@ class Player {
 
   toggle() { if (this.running) this.pause(); else this.play(); }
 
-  /** Forget the clips. */
-  stop() {
-    if (this.running) this.wanted = this.lead.currentTime;
-    this.running = false;
-    for (const video of this.videos) {
-      video.pause();
-      video.removeAttribute("src");
-      video.load();
-    }
-    this.videos = [];
-  }
-
   setRate(rate) {
     this.rate = rate;
     for (const video of this.videos) video.playbackRate = rate;
@@ -108,7 +130,7 @@ class Player {
     this.tell();
   }
 
-  /** The middle of a frame: its borders are in doubt. */
+  /** The middle of a frame: at its borders the neighbour may be shown. */
   toFrame(index) {
     const frame = Math.max(0, Math.min(index, this.frames - 1));
     this.seek((frame + 0.5) / this.fps);
@@ -122,16 +144,26 @@ class Player {
   ended() {
     if (!this.running) return;
     if (!this.loop) { this.running = false; this.toFrame(this.frames - 1); return; }
+    for (const video of this.videos) video.pause();
     this.seek(0);
-    for (const video of this.videos) video.play().catch(() => {});
+    this.start();
   }
 
+  inside(time, video) {
+    const end = Number.isFinite(video.duration) ? video.duration : time;
+    return Math.max(0, Math.min(time, end - 0.25 / this.fps));
+  }
+
+  /** Clips that lag behind run faster for a moment: seeking would stop them. */
   tick() {
-    if (!this.running) return;
+    if (!this.running || !this.lead) return;
     const time = this.lead.currentTime;
     for (const video of this.videos.slice(1)) {
-      if (Math.abs(video.currentTime - time) > 0.5 / this.fps && !video.seeking) video.currentTime = this.inside(time, video);
-      if (video.paused && !video.ended) video.play().catch(() => {});
+      const ahead = video.currentTime - time;
+      if (video.seeking || video.ended || time > video.duration - 0.5 / this.fps) continue;
+      if (Math.abs(ahead) > 0.25) video.currentTime = this.inside(time, video);
+      const rate = Math.abs(ahead) < 0.1 / this.fps ? this.rate : this.rate * Math.max(0.5, Math.min(2, 1 - 5 * ahead));
+      if (Math.abs(video.playbackRate - rate) > 0.01 * this.rate) video.playbackRate = rate;
     }
     this.tell();
     requestAnimationFrame(this.tick);
@@ -140,19 +172,19 @@ class Player {
   tell() { this.onTime(this); }
 }
 
-/** Buttons and a bar for a player; keys: space, arrows, Home, End. */
+/** Buttons and a bar for a player. */
 function controlsOf(player) {
-  const playing = element("button", { type: "button", className: "play" }, "Play");
-  const back = element("button", { type: "button", title: "One frame back (left arrow)", "aria-label": "One frame back" }, "◂");
-  const on = element("button", { type: "button", title: "One frame on (right arrow)", "aria-label": "One frame on" }, "▸");
+  const playing = button("Play", "Space", () => player.toggle());
+  playing.classList.add("play");
+  const back = button("◂", "One frame back: left arrow", () => player.step(-1));
+  const on = button("▸", "One frame on: right arrow", () => player.step(1));
   const seek = element("input", { type: "range", className: "seek", min: 0, max: 0, step: 1, value: 0, "aria-label": "Frame" });
   const shown = element("output", {}, "");
   const speed = element("select", { "aria-label": "Speed" },
-    ...[0.1, 0.25, 0.5, 1, 2].map((rate) => element("option", { value: rate, selected: rate === 1 }, `${rate}×`)));
+    ...[0.1, 0.25, 0.5, 1, 2].map((rate) => element("option", { value: rate, selected: rate === player.rate }, `${rate}×`)));
   const loop = element("input", { type: "checkbox", checked: player.loop });
-  playing.addEventListener("click", () => player.toggle());
-  back.addEventListener("click", () => player.step(-1));
-  on.addEventListener("click", () => player.step(1));
+  back.setAttribute("aria-label", "One frame back");
+  on.setAttribute("aria-label", "One frame on");
   seek.addEventListener("input", () => { player.pause(); player.toFrame(Number(seek.value)); });
   speed.addEventListener("change", () => player.setRate(Number(speed.value)));
   loop.addEventListener("change", () => { player.loop = loop.checked; });
@@ -160,13 +192,18 @@ function controlsOf(player) {
     playing.textContent = player.running ? "Pause" : "Play";
     seek.max = player.frames - 1;
     seek.value = player.frame;
-    shown.textContent = `frame ${player.frame} of ${player.frames} · ${player.time.toFixed(2)} s`;
+    shown.textContent = `frame ${player.frame + 1} of ${player.frames} · ${player.time.toFixed(2)} s`;
   };
   return element("div", { className: "controls" }, back, playing, on, seek, shown, speed, element("label", {}, loop, " loop"));
 }
 
+/** Space, arrows, Home and End, where the focused element does not use them itself. Says whether it took the key. */
 function playerKeys(player, event) {
-  const typing = ["INPUT", "SELECT", "TEXTAREA"].includes(event.target.tagName);
+  if (event.altKey || event.ctrlKey || event.metaKey) return false;
+  const { tagName, type } = event.target;
+  const range = tagName === "INPUT" && type === "range";
+  if ((tagName === "INPUT" && !range) || tagName === "SELECT") return false;
+  if (event.key === " " ? ["BUTTON", "SUMMARY"].includes(tagName) : range) return false;
   const actions = {
     " ": () => player.toggle(),
     ArrowLeft: () => player.step(-1),
@@ -174,8 +211,7 @@ function playerKeys(player, event) {
     Home: () => { player.pause(); player.toFrame(0); },
     End: () => { player.pause(); player.toFrame(player.frames - 1); },
   };
-  const onButton = event.target.tagName === "BUTTON" && event.key === " ";
-  if (typing || onButton || event.altKey || event.ctrlKey || event.metaKey || !(event.key in actions)) return false;
+  if (!(event.key in actions)) return false;
   event.preventDefault();
   actions[event.key]();
   return true;

@@ -1,62 +1,78 @@
 /** The table of videos: sorted, filtered, with the numbers of one variant. */
-const state = { column: -1, down: false, status: "", words: "", variant: page.variants[0]?.key };
+const state = { column: null, down: false, status: "", words: "", variant: page.variants[0]?.key, metric: null };
 const table = document.getElementById("table");
+const measured = page.metrics.filter((metric) => page.videos.some((video) => video.results.some((result) => metric.key in result.values)));
+let columns = [];
 
-const resultIn = (video) => video.results.find((result) => result.variant === state.variant);
-const columns = [
+const resultOfVariant = (video, key) => video.results.find((result) => result.variant === key);
+const resultIn = (video) => resultOfVariant(video, state.variant);
+const firstColumns = [
   { title: "", className: "picture", cell: (video) => video.thumbnail
-    ? element("img", { src: video.thumbnail, alt: "", loading: "lazy", decoding: "async" }) : "" },
-  { title: "Video", className: "name", sort: (video) => video.name, cell: (video) => {
-    const button = element("button", { type: "button" }, video.name);
-    button.addEventListener("click", (event) => { event.stopPropagation(); openVideo(video.name); });
-    return button;
-  } },
-  { title: "Status", sort: (video) => video.status, cell: (video) => element("span", { className: `chip ${video.status}` }, video.status) },
-  { title: "Caption", className: "caption", sort: (video) => video.caption || null, cell: (video) => element("div", {},
-    video.reason ? element("p", { className: "reason" }, `${video.phase}: ${video.reason}`) : null,
-    video.caption ? element("p", {}, video.caption) : null,
-    video.captionFlags.length ? element("p", { className: "soft" }, video.captionFlags.join(", ")) : null,
-    resultIn(video)?.judgement ? element("p", { className: "soft" }, `judge: ${resultIn(video).judgement}`) : null) },
-  { title: "Time", unit: "s", className: "number", sort: (video) => resultIn(video)?.totalSeconds ?? null,
-    cell: (video) => resultIn(video)?.totalSeconds ? resultIn(video).totalSeconds.toFixed(1) : "–" },
-  { title: "Memory", unit: "GiB", className: "number", sort: (video) => resultIn(video)?.memory ?? null,
-    cell: (video) => resultIn(video)?.memory ? (resultIn(video).memory / 2 ** 30).toFixed(2) : "–" },
-  ...page.metrics.filter((metric) => metric.key !== "vfid").map((metric) => ({
-    title: metric.label, unit: metric.unit, hint: metric.definition, className: "number", number: true,
-    sort: (video) => resultIn(video)?.values[metric.key] ?? null,
-    cell: (video) => metricShown(resultIn(video), metric),
-  })),
+    ? element("img", { loading: "lazy", decoding: "async", alt: "", width: 120, height: 68, src: video.thumbnail }) : "" },
+  { title: "Video", className: "name", sort: (video) => video.name, cell: nameCell },
+  { title: "Status", className: "status", sort: (video) => video.status, cell: (video) => element("span", { className: `chip ${video.status}` }, video.status) },
+  { title: "Caption", className: "caption", sort: (video) => video.caption || null, cell: captionCell },
 ];
 
-function metricShown(result, metric) {
-  const value = result?.values[metric.key];
-  const why = result?.unavailable[metric.key] || "";
-  return element("span", { title: value === undefined ? why : "" }, shownNumber(value));
+/** All numbers of one variant, or one number of all variants. */
+function numberColumns() {
+  if (state.metric) return page.variants.map((variant) => metricColumn(variant.title, state.metric, variant.key));
+  return [
+    { title: "Time", unit: "s", className: "number", sort: (video) => resultIn(video)?.totalSeconds || null,
+      cell: (video) => resultIn(video)?.totalSeconds ? resultIn(video).totalSeconds.toFixed(1) : "–" },
+    { title: "Memory", unit: "GiB", className: "number", sort: (video) => resultIn(video)?.memory ?? null,
+      cell: (video) => resultIn(video)?.memory ? shownMemory(resultIn(video)) : "–" },
+    ...measured.map((metric) => metricColumn(metric.label, metric, state.variant)),
+  ];
 }
 
-function drawHead() {
-  const cells = columns.map((column, index) => {
-    const cell = element("th", { scope: "col", title: column.hint || "" });
-    if (!column.sort) return cell;
-    const button = element("button", { type: "button" }, column.title);
-    button.addEventListener("click", () => sortBy(index));
-    cell.append(button, element("small", {}, column.unit || ""));
-    if (state.column === index) cell.setAttribute("aria-sort", state.down ? "descending" : "ascending");
+function metricColumn(title, metric, key) {
+  return {
+    title: `${title} ${metric.arrow}`.trim(), unit: metric.unit, hint: metric.definition, className: "number",
+    sort: (video) => resultOfVariant(video, key)?.values[metric.key] ?? null,
+    cell: (video) => metricShown(video, resultOfVariant(video, key), metric),
+  };
+}
+
+function nameCell(video) {
+  const made = button(video.name, "Open", (event) => { event.stopPropagation(); openVideo(video); });
+  made.dir = "auto";
+  return made;
+}
+
+function captionCell(video) {
+  const result = resultIn(video);
+  const prompt = result?.prompt || video.caption;
+  const reason = video.reason ? [video.phase, video.reason].filter(Boolean).join(": ") : result?.reason;
+  const line = (text, className) => text ? element("p", { className, dir: "auto" }, text) : null;
+  return element("div", {}, line(reason, "reason"), line(prompt, ""), line(video.captionFlags.join(", "), "soft"),
+    line(result?.judgement ? `judge: ${result.judgement}` : "", "soft"));
+}
+
+function makeHead() {
+  columns = [...firstColumns, ...numberColumns()];
+  state.column = null;
+  const cells = columns.map((column) => {
+    const cell = column.head = element("th", { scope: "col", title: column.hint || "", className: column.className });
+    if (column.sort) cell.append(button(column.title, "", () => sortBy(column)), element("small", {}, column.unit || ""));
     return cell;
   });
   table.tHead.replaceChildren(element("tr", {}, ...cells));
+  document.getElementById("sort").replaceChildren(element("option", { value: "" }, "–"), ...columns.flatMap((column, index) => column.sort
+    ? [element("option", { value: index }, `${column.title} ▲`), element("option", { value: `${index} down` }, `${column.title} ▼`)] : []));
 }
 
-function sortBy(index) {
-  state.down = state.column === index && !state.down;
-  state.column = index;
+function sortBy(column, down) {
+  state.down = down ?? (state.column === column && !state.down);
+  state.column = column;
+  for (const { head } of columns) head.removeAttribute("aria-sort");
+  column?.head.setAttribute("aria-sort", state.down ? "descending" : "ascending");
   draw();
 }
 
 function compare(one, other) {
-  const column = columns[state.column];
-  if (!column) return 0;
-  const [a, b] = [column.sort(one), column.sort(other)];
+  if (!state.column) return 0;
+  const [a, b] = [state.column.sort(one), state.column.sort(other)];
   if (a === null || b === null) return (a === null) - (b === null);  // what is missing comes last either way
   const order = typeof a === "number" ? a - b : String(a).localeCompare(String(b), undefined, { numeric: true });
   return state.down ? -order : order;
@@ -64,26 +80,30 @@ function compare(one, other) {
 
 function matches(video) {
   if (state.status && video.status !== state.status) return false;
-  const text = [video.name, video.caption, video.reason, video.phase, ...video.captionFlags].join(" ").toLowerCase();
+  const results = video.results.flatMap((result) => [result.prompt, result.reason, result.judgement]);
+  const text = [video.name, video.caption, video.reason, video.phase, ...video.captionFlags, ...results].join(" ").toLowerCase();
   return state.words.toLowerCase().split(/\s+/).every((word) => text.includes(word));
 }
 
+/** The videos of the table, as they stand there. */
+function shownOrder() { return page.videos.filter(matches).sort(compare); }
+
 function draw() {
-  drawHead();
-  const videos = page.videos.filter(matches).sort(compare);
+  const videos = shownOrder();
   table.tBodies[0].replaceChildren(...videos.map(rowOf));
   document.getElementById("none").hidden = videos.length > 0;
 }
 
 function rowOf(video) {
   const cells = columns.map((column) => {
-    const cell = element("td", { className: column.className || "" }, column.cell(video));
+    const cell = element("td", { className: column.className }, column.cell(video));
     if (column.className === "number") cell.dataset.label = column.title + (column.unit ? ` (${column.unit})` : "");
+    if (cell.textContent === "–") cell.classList.add("none");
     return cell;
   });
   const row = element("tr", {}, ...cells);
   row.dataset.name = video.name;
-  row.addEventListener("click", () => openVideo(video.name));
+  row.addEventListener("click", () => openVideo(video));
   return row;
 }
 
@@ -92,9 +112,23 @@ document.getElementById("states").addEventListener("click", (event) => {
   const pressed = event.target.closest("button");
   if (!pressed) return;
   state.status = pressed.dataset.status;
-  for (const button of document.querySelectorAll("#states button")) button.setAttribute("aria-pressed", String(button === pressed));
+  for (const other of document.querySelectorAll("#states button")) other.setAttribute("aria-pressed", String(other === pressed));
   draw();
 });
-document.getElementById("variant")?.addEventListener("change", (event) => { state.variant = event.target.value; draw(); });
+document.getElementById("sort").addEventListener("change", (event) => {
+  const [index, down] = event.target.value.split(" ");
+  sortBy(columns[index] || null, Boolean(down));
+});
+document.getElementById("numbers")?.append(
+  element("optgroup", { label: "all of one variant" }, ...page.variants.map(({ key, title }) => element("option", { value: `variant ${key}` }, `of ${title}`))),
+  element("optgroup", { label: "one of all variants" }, ...measured.map(({ key, label }) => element("option", { value: `metric ${key}` }, label))));
+document.getElementById("numbers")?.addEventListener("change", (event) => {
+  const [kind, key] = [event.target.value.split(" ", 1)[0], event.target.value.slice(event.target.value.indexOf(" ") + 1)];
+  state.metric = kind === "metric" ? measured.find((metric) => metric.key === key) : null;
+  if (kind === "variant") state.variant = key;
+  makeHead();
+  draw();
+});
+makeHead();
 draw();
 openFromAddress();

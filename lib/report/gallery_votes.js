@@ -1,27 +1,28 @@
 /** Blind votes: two variants of a video, nobody says which is which. */
 const ballot = document.getElementById("ballot");
-const memory = `auto-refine votes ${page.title}`;
+const storageKey = `auto-refine votes ${location.pathname} ${page.title}`;
 let ballotPlayer = null;
+let votes = storedVotes();
 
 function storedVotes() {
-  try { return JSON.parse(localStorage.getItem(memory)) || []; } catch { return []; }
+  try { return JSON.parse(localStorage.getItem(storageKey)) || []; } catch { return []; }
 }
 
-function storeVotes(votes) {
-  try { localStorage.setItem(memory, JSON.stringify(votes)); } catch { /* a page without storage keeps them until it is closed */ }
+function storeVotes() {
+  try { localStorage.setItem(storageKey, JSON.stringify(votes)); } catch { /* without storage they last as long as the page */ }
 }
 
-/** All pairs of variants of each video that differ and have not been voted on, in random order and on random sides. */
-function openPairs(votes) {
-  const key = (name, one, other) => [name, ...[one, other].sort()].join("\n");
-  const known = new Set(votes.map((vote) => key(vote.video, vote.left, vote.right)));
+const pairKey = (name, one, other) => JSON.stringify([name, ...[one, other].sort()]);
+
+/** All pairs of variants of each video that differ and have no vote yet, in random order and on random sides. */
+function openPairs() {
+  const known = new Set(votes.map((vote) => pairKey(vote.video, vote.left, vote.right)));
   const pairs = [];
   for (const video of page.videos) {
     const results = video.results.filter((result) => result.url && !result.sameAs);
     results.forEach((one, index) => results.slice(index + 1).forEach((other) => {
-      if (!known.has(key(video.name, one.variant, other.variant))) {
-        pairs.push(Math.random() < 0.5 ? { video, left: one, right: other } : { video, left: other, right: one });
-      }
+      const [left, right] = Math.random() < 0.5 ? [one, other] : [other, one];
+      if (!known.has(pairKey(video.name, one.variant, other.variant))) pairs.push({ video, left, right });
     }));
   }
   for (let index = pairs.length - 1; index > 0; index -= 1) {
@@ -31,79 +32,94 @@ function openPairs(votes) {
   return pairs;
 }
 
-function saveVotes(votes, voter) {
+function saveVotes(voter) {
   const content = { schema_version: 1, study: page.title, voter, votes };
   const url = URL.createObjectURL(new Blob([JSON.stringify(content, null, 2)], { type: "application/json" }));
-  const anchor = element("a", { href: url, download: voter ? `votes-${voter.replace(/[^\w-]+/g, "_")}.json` : "votes.json" });
-  anchor.click();
-  setTimeout(() => URL.revokeObjectURL(url), 1000);
+  const name = voter.replace(/[^\p{L}\p{N}-]+/gu, "_");
+  element("a", { href: url, download: name ? `votes-${name}.json` : "votes.json" }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 10000);
 }
 
 function openBallot() {
-  const votes = storedVotes();
-  const pairs = openPairs(votes);
-  const total = votes.length + pairs.length;
-  const progress = element("span", { className: "soft", id: "progress" });
+  let pairs = openPairs();
+  const progress = element("p", { className: "soft", id: "progress", role: "status" });
   const voter = element("input", { placeholder: "your name", "aria-label": "Your name", size: 14 });
-  const save = element("button", { type: "button" }, "Save votes to a file");
-  const forget = element("button", { type: "button" }, "Forget all votes");
-  const close = element("button", { type: "button" }, "Close");
   const place = element("div", {});
+  const showPair = () => {
+    stopBallot();
+    progress.textContent = `${votes.length} of ${votes.length + pairs.length} pairs voted on`;
+    undo.disabled = forget.disabled = save.disabled = votes.length === 0;
+    place.replaceChildren(pairs.length ? pairOf(pairs[0], choose) : element("p", {}, "That was the last pair. Thank you: now save the votes to a file."));
+  };
   const choose = (choice) => {
     const pair = pairs.shift();
     if (!pair) return;
     votes.push({ video: pair.video.name, left: pair.left.variant, right: pair.right.variant, choice, at: new Date().toISOString() });
-    storeVotes(votes);
+    storeVotes();
     showPair();
   };
-  const showPair = () => {
-    stopBallot();
-    progress.textContent = `${votes.length} of ${total} pairs voted on`;
-    place.replaceChildren(pairs.length ? pairOf(pairs[0], choose) : element("p", {}, "That was the last pair. Thank you: save the votes to a file."));
+  const takeBack = (count) => {
+    votes.splice(-count, count);
+    storeVotes();
+    pairs = openPairs();
+    showPair();
   };
-  save.addEventListener("click", () => saveVotes(votes, voter.value.trim()));
-  forget.addEventListener("click", () => { if (confirm(`Forget ${votes.length} votes?`)) { storeVotes([]); openBallot(); } });
-  close.addEventListener("click", () => ballot.close());
+  const save = button("Save votes to a file", "", () => saveVotes(voter.value.trim()));
+  const undo = button("Undo the last", "Backspace", () => takeBack(1));
+  const forget = button("Forget all", "", () => { if (confirm(`Forget ${votes.length} votes?`)) takeBack(votes.length); });
   ballot.choose = choose;
+  ballot.undo = () => undo.click();
   ballot.replaceChildren(
-    element("div", { className: "bar" }, element("h2", { id: "ballot-title" }, "Which one is better?"), progress, voter, save, forget, close),
-    place);
+    element("div", { className: "bar" }, element("h2", { id: "ballot-title" }, "Which one is better?"), undo, forget, voter, save,
+      button("Close", "Escape", () => ballot.close())),
+    progress, place);
   if (!ballot.open) ballot.showModal();
+  ballot.focus();
   showPair();
 }
 
 function pairOf(pair, choose) {
-  const player = ballotPlayer = new Player(pair.video.fps);
-  const sides = [pair.left, pair.right].map((result) => clipVideo({ url: result.url }));
-  const controls = controlsOf(player);
-  const button = (label, choice) => {
-    const made = element("button", { type: "button" }, label);
+  const player = ballotPlayer = new Player(pair.video.fps, pair.video.frames);
+  const sides = [pair.left, pair.right].map((result) => clipVideo(result.url));
+  const voteFor = (label, choice) => {
+    const made = button(label, "", () => { ballot.focus(); choose(choice); });
     made.dataset.choice = choice;
-    made.addEventListener("click", () => choose(choice));
     return made;
   };
+  const side = (label, video, choice, key) => element("figure", {}, element("figcaption", {}, label), video, voteFor(`${label} is better (${key})`, choice));
+  const controls = controlsOf(player);
   player.use(sides);
   player.play();
-  const source = pair.video.clips.find((clip) => clip.label === "mask") || pair.video.clips[0];
   return element("div", {},
-    element("div", { className: "pair" },
-      element("figure", {}, element("figcaption", {}, "A"), sides[0], button("A is better (1)", "left")),
-      element("figure", {}, element("figcaption", {}, "B"), sides[1], button("B is better (2)", "right"))),
-    element("div", { className: "bar" }, button("No difference (0)", "tie")),
-    controls,
-    source ? element("details", {}, element("summary", {}, "What was removed"), element("video", { src: source.url, controls: true, muted: true, preload: "none", width: 480 })) : null);
+    element("div", { className: "pair" }, side("A", sides[0], "left", 1), side("B", sides[1], "right", 2), voteFor("No difference (0)", "tie")),
+    controls, removedOf(pair.video));
+}
+
+/** What the result should be without, on demand. */
+function removedOf(video) {
+  const clips = video.clips.slice(0, 2);
+  if (!clips.length) return null;
+  const details = element("details", { className: "removed" }, element("summary", {}, "What was removed"));
+  details.addEventListener("toggle", () => {
+    if (!details.open || details.querySelector("video")) return;
+    details.append(element("div", { className: "pair" }, ...clips.map((clip) => element("figure", {}, element("figcaption", {}, clip.label),
+      element("video", { src: clip.url, controls: true, muted: true, loop: true, playsInline: true })))));
+  });
+  return details;
 }
 
 function stopBallot() {
-  if (ballotPlayer) ballotPlayer.stop();
+  ballotPlayer?.stop();
   ballotPlayer = null;
 }
 
 ballot.addEventListener("close", () => { stopBallot(); ballot.replaceChildren(); });
 ballot.addEventListener("keydown", (event) => {
-  if (event.target.tagName === "INPUT" && event.target.type !== "range") return;
+  if (event.target.tagName === "INPUT" && event.target.type === "text") return;
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
   const choice = { 1: "left", 2: "right", 0: "tie" }[event.key];
-  if (choice) { event.preventDefault(); ballot.choose(choice); return; }
-  if (ballotPlayer) playerKeys(ballotPlayer, event);
+  if (choice && !event.repeat) ballot.choose(choice);
+  else if (event.key === "Backspace") ballot.undo();
+  else if (ballotPlayer) playerKeys(ballotPlayer, event);
 });
 document.getElementById("vote")?.addEventListener("click", openBallot);
