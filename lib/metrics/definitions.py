@@ -80,8 +80,8 @@ _ALL = [
         "gray levels",
         "lower",
         "Mean absolute difference in the hole between a frame of the result and its predecessor moved along the "
-        "optical flow. The flow is the source's around the hole, carried on into it (inside, the source moves as the object "
-        "did); only where flow forth and back agree. Blurred results score well.",
+        "optical flow. The flow is the source's around the hole, carried on into it (inside, the source moves as "
+        "the object did); only where flow forth and back agree. Blurred results score well.",
         "after Lai et al.: Learning blind video temporal consistency, ECCV 2018",
         "",
     ),

@@ -12,12 +12,12 @@ _RELATIVE, _ABSOLUTE = 0.01, 0.5
 
 
 class FlowEstimator(Protocol):
-    """Gives the motion from one frame to another."""
+    """Gives the motion between two frames."""
 
     name: str
 
-    def __call__(self, start: np.ndarray, end: np.ndarray) -> np.ndarray:
-        """(H, W, 2) float32, in pixels, x first: what is at p in `start` is at p + flow(p) in `end`.
+    def __call__(self, start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Forth and back, (H, W, 2) float32 pixels each, x first: p in `start` is p + forth(p) in `end`.
 
         Args:
             start, end: (H, W, 3) uint8 RGB.
@@ -33,9 +33,11 @@ class DisFlow:
     def __init__(self) -> None:
         self._dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
 
-    def __call__(self, start: np.ndarray, end: np.ndarray) -> np.ndarray:
-        flow = np.zeros((*start.shape[:2], 2), np.float32)
-        return self._dis.calc(_gray(start), _gray(end), flow)
+    def __call__(self, start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return self._one_way(start, end), self._one_way(end, start)
+
+    def _one_way(self, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+        return self._dis.calc(_gray(start), _gray(end), np.zeros((*start.shape[:2], 2), np.float32))
 
 
 def background_flow(
@@ -52,7 +54,7 @@ def background_flow(
     Returns:
         (H, W, 2) float32 flow from `start` to `end`, and (H, W) bool: forth and back agree.
     """
-    forth, back = estimate(start, end), estimate(end, start)
+    forth, back = estimate(start, end)
     seen = agreement(forth, back) & ~holes[0], agreement(back, forth) & ~holes[1]
     forth, back = (_carried_on(flow, good, hole) for flow, good, hole in zip((forth, back), seen, holes, strict=True))
     return forth, agreement(forth, back)

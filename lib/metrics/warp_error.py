@@ -58,7 +58,7 @@ def warp_error(reference: np.ndarray, result: np.ndarray, masks: np.ndarray) -> 
     for index in range(1, len(result)):
         if not masks[index].any():
             continue
-        moved, inside = warp(result[index - 1], estimate(reference[index], reference[index - 1]))
+        moved, inside = warp(result[index - 1], estimate(reference[index], reference[index - 1])[0])
         scored = masks[index] & inside
         total += np.abs(moved[scored] - result[index][scored]).sum(dtype=np.float64)
         count += 3 * int(scored.sum())
