@@ -119,7 +119,7 @@ def write_gallery(gallery: Gallery, path: Path) -> Path:
         shown=_shown,
         arrows=_ARROWS,
         better=_BETTER,
-        mean_metrics=[m for m in gallery.metrics if any(m.key in means for means in gallery.means.values())],
+        mean_metrics=[m for m in gallery.metrics if m.better and any(m.key in mean for mean in gallery.means.values())],
         labels={metric.key: metric.label for metric in gallery.metrics},
         data=_data(gallery, path.parent),
     )

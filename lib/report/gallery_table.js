@@ -1,14 +1,15 @@
 /** The table of videos: sorted, filtered, with the numbers of one variant. */
 const state = { column: null, down: false, status: "", words: "", variant: page.variants[0]?.key, metric: null };
 const table = document.getElementById("table");
-const measured = page.metrics.filter((metric) => page.videos.some((video) => video.results.some((result) => metric.key in result.values)));
+const rated = page.metrics.filter((metric) => metric.better);  // others describe the video: its viewer shows them
+const measured = rated.filter((metric) => page.videos.some((video) => video.results.some((result) => metric.key in result.values)));
 let columns = [];
 
 const resultOfVariant = (video, key) => video.results.find((result) => result.variant === key);
 const resultIn = (video) => resultOfVariant(video, state.variant);
 const firstColumns = [
   { title: "", className: "picture", cell: (video) => video.thumbnail
-    ? element("img", { loading: "lazy", decoding: "async", alt: "", width: 120, height: 68, src: video.thumbnail }) : "" },
+    ? element("img", { loading: "lazy", decoding: "async", alt: "", width: 120, height: 68, src: video.thumbnail }) : element("div", { className: "nopicture" }) },
   { title: "Video", className: "name", sort: (video) => video.name, cell: nameCell },
   { title: "Status", className: "status", sort: (video) => video.status, cell: (video) => element("span", { className: `chip ${video.status}` }, video.status) },
   { title: "Caption", className: "caption", sort: (video) => video.caption || null, cell: captionCell },
@@ -28,7 +29,7 @@ function numberColumns() {
 
 function metricColumn(title, metric, key) {
   return {
-    title: `${title} ${metric.arrow}`.trim(), unit: metric.unit, hint: metric.definition, className: "number",
+    title: `${title}\u00a0${metric.arrow}`, unit: metric.unit, hint: metric.definition, className: "number",
     sort: (video) => resultOfVariant(video, key)?.values[metric.key] ?? null,
     cell: (video) => metricShown(video, resultOfVariant(video, key), metric),
   };

@@ -47,7 +47,7 @@ function numbersOf(video) {
   const head = element("tr", {}, element("th", { scope: "col" }, "Metric"),
     ...video.results.map((result) => element("th", { scope: "col" }, several ? variantTitles[result.variant] : "Value")));
   const rows = having.map((metric) => element("tr", {},
-    element("th", { scope: "row" }, element("details", {}, element("summary", {}, `${metric.label} ${metric.arrow}`,
+    element("th", { scope: "row" }, element("details", {}, element("summary", {}, `${metric.label}\u00a0${metric.arrow} `,
       metric.unit ? element("small", {}, metric.unit) : null), element("p", { className: "soft" }, metric.definition))),
     ...numberCells(video, metric)));
   const table = element("table", { className: "numbers" }, element("thead", {}, head), element("tbody", {}, ...rows));

@@ -1,5 +1,6 @@
 """A report page of small real clips, whose top rows tell which frame is shown."""
 
+import shutil
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from fractions import Fraction
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
+from playwright.sync_api import Page
 
 from lib.metrics.definitions import METRICS
 from lib.report.gallery import Clip, Gallery, GalleryVideo, Variant, VariantResult
@@ -15,6 +18,8 @@ from lib.report.thumbnails import save_thumbnail
 from lib.scenes import Scene, render_scene
 from lib.video.writer import write_clip
 
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="Debian's package chromium is not installed")
 FRAMES = 30
 FPS = Fraction(24)
 SIZE = (180, 320)  # height, width
@@ -178,3 +183,22 @@ def _gallery(title: str, videos: Sequence[GalleryVideo], variants: Sequence[Vari
         links={"result folder": folder, "summary.json": folder / "summary.json"},
         remarks=["Ground truth equals the input: no numbers inside the hole."],
     )
+
+
+def wait_until(page: Page, condition: str) -> None:
+    """Playwright's own function for this needs an eval, which the page forbids."""
+    for _ in range(500):
+        if page.evaluate(condition):
+            return
+        page.wait_for_timeout(20)
+    raise AssertionError(f"not within 10 s: {condition}")
+
+
+def settled(page: Page) -> None:
+    """All clips show where they were sought to."""
+    wait_until(
+        page,
+        "[...document.querySelectorAll('dialog[open] video')]"
+        ".every(video => video.error || video.readyState >= 2 && !video.seeking)",
+    )
+    page.wait_for_timeout(100)  # until it is painted

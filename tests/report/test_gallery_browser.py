@@ -1,0 +1,333 @@
+"""The report page in a real headless Chromium, opened as a file: sorted, filtered, opened, played and compared."""
+
+import dataclasses
+import io
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import numpy as np
+import pytest
+from gallery_support import FPS, FRAMES, NAMES, SIZE, frame_in, needs_chromium, plain_gallery, settled, wait_until
+from PIL import Image
+from playwright.sync_api import Locator, Page, expect
+
+from lib.report.gallery import Clip, write_gallery
+
+pytestmark = needs_chromium
+HALF_FRAME = 0.5 / float(FPS)
+Open = Callable[..., Page]
+
+
+def names(page: Page) -> list[str]:
+    return page.locator("#table td.name").all_inner_texts()
+
+
+def open_video(page: Page, name: str) -> Locator:
+    page.locator("#table td.name button").get_by_text(name, exact=True).click()
+    viewer = page.locator("#viewer")
+    expect(viewer).to_be_visible()
+    settled(page)
+    return viewer
+
+
+def picture(locator: Locator) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(locator.screenshot())).convert("RGB"))
+
+
+def shown_frames(page: Page) -> set[int]:
+    page.add_style_tag(content=".cells video { max-height: none !important }")  # no margins beside the pictures
+    settled(page)
+    return {frame_in(picture(video)) for video in page.locator(".cells video").all()}
+
+
+def times(page: Page) -> list[float]:
+    return page.eval_on_selector_all("dialog[open] video", "all => all.map(video => video.currentTime)")
+
+
+def test_the_table_tells_what_became_of_every_video(opened, plain):
+    page = opened(plain)
+    assert names(page) == list(NAMES.values())
+    assert page.locator("#table .chip").all_inner_texts() == list(NAMES)
+    assert page.locator("#table .reason").all_inner_texts() == ["refine: out of memory\nat 1920x1080", "scan: no masks"]
+    assert page.locator("#table tr", has_text="bear").locator("td.number").first.inner_text() == "142.8"
+
+
+def test_a_click_on_a_head_sorts_and_missing_numbers_stay_last(opened, plain):
+    page = opened(plain)
+    head = page.locator("#table th", has_text="PSNR in the hole")
+    head.get_by_role("button").click()
+    assert names(page)[:2] == ["bear", "dog"]  # 22 and 27 dB
+    assert head.get_attribute("aria-sort") == "ascending"
+    page.keyboard.press("Enter")  # the button still has the focus
+    assert names(page)[:2] == ["dog", "bear"]
+    assert page.locator("#table [aria-sort]").count() == 1
+
+
+def test_status_and_words_filter(opened, plain):
+    page = opened(plain)
+    page.locator("#states button", has_text="failed").click()
+    assert names(page) == [NAMES["failed"]]
+    page.locator("#states button", has_text="all").click()
+    page.locator("#search").fill("LIGHT courtyard")
+    assert names(page) == ["bear", "dog"]
+    page.locator("#search").fill("memory")
+    assert names(page) == [NAMES["failed"]]
+    page.locator("#search").fill("nothing of the kind")
+    expect(page.locator("#none")).to_be_visible()
+
+
+def test_a_click_opens_what_is_known_of_a_video(opened, plain):
+    page = opened(plain)
+    assert page.locator("video").count() == 0
+    viewer = open_video(page, "bear")
+    assert viewer.locator("figcaption").all_inner_texts() == ["source", "mask", "coarse", "result"]
+    told = viewer.inner_text()
+    for text in ("mentions the object", "refine 2 min 05 s", "3.67 GiB", "Judge (a model's opinion, no metric): clean"):
+        assert text in told
+    assert "no weights at weights/metrics/lpips" in told
+    widths = viewer.locator("img").evaluate_all("all => all.map(image => image.naturalWidth)")
+    assert widths == [SIZE[1], SIZE[1]]  # grayed frame, anchor
+    viewer.locator("summary", has_text="Flicker").click()
+    expect(viewer.get_by_text("Amplitude of the change")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(viewer).to_be_hidden()
+    assert page.locator("video").count() == 0
+
+
+def test_failures_show_their_reason_and_what_there_is(opened, plain):
+    page = opened(plain)
+    viewer = open_video(page, NAMES["failed"])
+    assert viewer.locator(".reason").first.inner_text() == "refine: out of memory\nat 1920x1080"
+    assert viewer.locator("figcaption").all_inner_texts() == ["source", "mask"]
+    page.keyboard.press("n")
+    assert "There is nothing to play." in viewer.inner_text()
+
+
+def test_all_clips_play_under_one_clock_and_stop_at_one_frame(opened, plain):
+    page = opened(plain)
+    open_video(page, "bear")
+    page.keyboard.press(" ")
+    wait_until(page, "document.querySelector('dialog[open] video').currentTime > 0.4")
+    spread = page.evaluate("""async () => {
+        const videos = [...document.querySelectorAll('dialog[open] video')];
+        const seen = [];
+        for (let count = 0; count < 30; count += 1) {
+            await new Promise(requestAnimationFrame);
+            const times = videos.map(video => video.currentTime);
+            seen.push(Math.max(...times) - Math.min(...times));
+        }
+        return seen.sort((a, b) => a - b);
+    }""")
+    assert spread[len(spread) // 2] < HALF_FRAME
+    page.keyboard.press(" ")
+    assert len(set(times(page))) == 1
+    assert len(shown_frames(page)) == 1
+    stopped = times(page)
+    page.wait_for_timeout(200)
+    assert times(page) == stopped
+
+
+def test_frames_are_stepped_one_by_one(opened, plain):
+    page = opened(plain)
+    viewer = open_video(page, "dog")
+    shown = [shown_frames(page)]
+    for key in ("ArrowRight", "ArrowRight", "ArrowLeft", "End", "ArrowLeft", "Home"):
+        page.keyboard.press(key)
+        shown.append(shown_frames(page))
+    assert shown == [{0}, {1}, {2}, {1}, {FRAMES - 1}, {FRAMES - 2}, {0}]
+    viewer.get_by_role("button", name="One frame on").click()
+    assert shown_frames(page) == {1}
+    viewer.locator(".seek").fill("17")
+    assert shown_frames(page) == {17}
+    assert viewer.locator("output").inner_text().startswith(f"frame 18 of {FRAMES} ")
+
+
+def test_a_loop_begins_again_and_without_it_the_last_frame_stays(opened, plain):
+    page = opened(plain)
+    viewer = open_video(page, "bear")
+    viewer.locator(".seek").fill(str(FRAMES - 6))
+    settled(page)
+    viewer.locator(".play").click()
+    wait_until(page, "document.querySelector('.cells video').currentTime < 0.5")
+    assert viewer.locator(".play").inner_text() == "Pause"
+    viewer.get_by_label("loop").uncheck()
+    expect(viewer.locator(".play")).to_have_text("Play", timeout=10_000)
+    assert shown_frames(page) == {FRAMES - 1}
+
+
+def test_the_slider_shows_source_on_the_left_and_result_on_the_right(opened, plain):
+    page = opened(plain)
+    viewer = open_video(page, "dog")
+    page.keyboard.press("b")
+    settled(page)
+    stage = viewer.get_by_role("slider", name="Line between")
+    page.add_style_tag(content=".stage span { visibility: hidden }")
+    box = stage.bounding_box()
+    assert box
+    assert box["width"] > 2 * SIZE[1]  # small clips are scaled up
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 50)
+    page.mouse.down()
+    pictures = []
+    for share in (1.0, 0.0, 0.3):
+        page.mouse.move(box["x"] + box["width"] * share, box["y"] + 80, steps=3)
+        page.wait_for_timeout(150)
+        pictures.append(picture(stage).astype(int))
+    page.mouse.up()
+    source, result, between = pictures
+    assert np.abs(source - result).max() > 60  # the object
+    column = round(0.3 * between.shape[1])
+    # Not 0: browsers scale clips slightly otherwise where two are seen.
+    assert np.abs(between - source)[:, : column - 2].max() < 20
+    assert np.abs(between - result)[:, column + 2 :].max() < 20
+    page.mouse.move(box["x"] + 5, box["y"] + 80)
+    assert stage.get_attribute("aria-valuenow") == "30"
+
+
+def test_the_slider_obeys_the_keyboard(opened, plain):
+    page = opened(plain)
+    viewer = open_video(page, "dog")
+    page.keyboard.press("b")
+    settled(page)
+    stage = viewer.get_by_role("slider", name="Line between")
+    before = times(page)
+    stage.focus()
+    values = []
+    for key in ("ArrowRight", "Shift+ArrowRight", "ArrowLeft", "End", "ArrowRight", "Home"):
+        page.keyboard.press(key)
+        values.append(stage.get_attribute("aria-valuenow"))
+    assert values == ["51", "61", "60", "100", "100", "0"]
+    assert times(page) == before
+
+
+def test_any_two_clips_can_be_compared_and_the_choice_lasts(opened, study):
+    page = opened(study)
+    viewer = open_video(page, "bear")
+    viewer.get_by_role("button", name="Before | after").click()
+    viewer.get_by_label("On the left").select_option(label="no prior")
+    settled(page)
+    assert viewer.locator(".stage .tag").all_inner_texts() == ["no prior", "full"]
+    page.keyboard.press("ArrowRight")
+    settled(page)
+    viewer.get_by_role("button", name="Swap left and right").click()
+    settled(page)
+    assert viewer.locator(".stage .tag").all_inner_texts() == ["full", "no prior"]
+    assert times(page) == pytest.approx([1.5 / float(FPS)] * 2)  # still the second frame
+    viewer.get_by_role("button", name="next").click()
+    settled(page)
+    assert page.locator("#viewer-title").inner_text().startswith("dog")
+    assert viewer.locator(".stage .tag").all_inner_texts() == ["full", "no prior"]
+
+
+def test_next_and_previous_follow_the_table(opened, plain):
+    page = opened(plain)
+    page.locator("#table th", has_text="Video").get_by_role("button").click()
+    order = names(page)
+    open_video(page, order[0])
+    seen = []
+    for key in "nnnnp":
+        page.keyboard.press(key)
+        seen.append(page.locator("#viewer-title").evaluate("title => title.firstChild.data"))
+    assert seen == [*order[1:], order[0], order[3]]
+
+
+def test_addresses_lead_to_videos_and_back(opened, plain):
+    page = opened(plain, "#video=dog")
+    assert page.locator("#viewer-title").inner_text().startswith("dog")
+    page.keyboard.press("Escape")
+    expect(page).to_have_url(plain.as_uri())
+    open_video(page, NAMES["failed"])
+    address = page.url
+    page.go_back()
+    expect(page.locator("#viewer")).to_be_hidden()
+    again = opened(plain, address[address.index("#") :])
+    assert again.locator("#viewer-title").inner_text().startswith(NAMES["failed"])
+    expect(opened(plain, "#video=%E0%A4%A").locator("#viewer")).to_be_hidden()  # no address of a video
+
+
+def test_every_link_leads_to_a_file(opened, plain):
+    page = opened(plain)
+    viewer = open_video(page, "bear")
+    urls = viewer.locator("a, video, img").evaluate_all("all => all.map(one => one.href || one.src)")
+    assert len(urls) == 2 + 4 + 2
+    assert [url for url in urls if not Path(unquote(urlsplit(url).path)).exists()] == []
+
+
+def test_clips_can_be_hidden(opened, plain):
+    page = opened(plain)
+    viewer = open_video(page, "bear")
+    viewer.get_by_role("group", name="Clips shown").get_by_role("button", name="mask").click()
+    assert viewer.locator("figcaption").all_inner_texts() == ["source", "coarse", "result"]
+    page.keyboard.press("n")
+    assert viewer.locator("figcaption").all_inner_texts() == ["source", "coarse", "result"]
+
+
+def test_a_clip_that_cannot_be_played_does_not_stop_the_others(opened, plain, tmp_path):
+    gallery = plain_gallery(tmp_path / "media")
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video")
+    video = dataclasses.replace(gallery.videos[2], clips=[Clip("source", broken), *gallery.videos[2].clips[1:]])
+    page = opened(write_gallery(dataclasses.replace(gallery, videos=[video]), tmp_path / "index.html"))
+    viewer = open_video(page, "bear")
+    assert viewer.get_by_text("This browser cannot play").count() == 1
+    page.keyboard.press("ArrowRight")
+    assert shown_frames(page) == {1}
+    page.keyboard.press(" ")
+    wait_until(page, "document.querySelector('.cells video').currentTime > 0.3")
+
+
+def test_a_hundred_videos_open_at_once_and_load_nothing_unseen(opened, tmp_path):
+    gallery = plain_gallery(tmp_path / "media")
+    videos = []
+    for index in range(100):
+        thumbnail = tmp_path / f"{index}.jpg"
+        thumbnail.hardlink_to(gallery.videos[2].thumbnail or "")
+        videos.append(dataclasses.replace(gallery.videos[2], name=f"video {index}", thumbnail=thumbnail))
+    page = opened(write_gallery(dataclasses.replace(gallery, videos=videos), tmp_path / "index.html"))
+    took = page.evaluate("performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd")
+    assert took < 3000  # milliseconds; some hundred on an idle machine
+    assert page.locator("#table tbody tr").count() == 100
+    assert page.locator("video").count() == 0
+    loaded = "all => all.filter(image => image.complete && image.naturalWidth).length"
+    assert 0 < page.locator("#table img").evaluate_all(loaded) < 60
+    page.locator("#table th", has_text="Video").get_by_role("button").click()
+    assert names(page)[:3] == ["video 0", "video 1", "video 2"]
+    open_video(page, "video 99")
+    assert page.locator("video").count() == 4
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (390, "light"), (1440, "light"), (1440, "dark")])
+@pytest.mark.parametrize("kind", ["plain", "study"])
+def test_it_fits_phones_and_screens(opened, request, kind, width, scheme):
+    touch = width < 700
+    options = {"viewport": {"width": width, "height": 844}, "has_touch": touch, "is_mobile": touch}
+    page = opened(request.getfixturevalue(kind), color_scheme=scheme, **options)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    viewer = open_video(page, "bear")
+    for key in ("g", "b"):
+        page.keyboard.press(key)
+        settled(page)
+        assert viewer.evaluate("viewer => viewer.scrollWidth - viewer.clientWidth") <= 0
+        controls = viewer.locator(".controls").bounding_box()
+        assert controls
+        assert controls["y"] + controls["height"] <= 844 + 1  # in reach while the clips are seen
+    page.keyboard.press("Escape")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_finger_draws_the_line(opened, plain):
+    page = opened(plain, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    viewer = open_video(page, "dog")
+    viewer.get_by_role("button", name="Before | after").tap()
+    settled(page)
+    stage = viewer.get_by_role("slider", name="Line between")
+    box = stage.bounding_box()
+    assert box
+    page.touchscreen.tap(box["x"] + box["width"] * 0.8, box["y"] + box["height"] / 2)
+    assert stage.get_attribute("aria-valuenow") == "80"
+
+
+def test_phones_sort_by_a_list(opened, plain):
+    page = opened(plain, viewport={"width": 390, "height": 844})
+    page.locator("#sort").select_option(label="PSNR\u00a0↑ ▼")
+    assert names(page)[:2] == ["dog", "bear"]
