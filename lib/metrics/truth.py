@@ -10,7 +10,8 @@ from lib.metrics.moment import Moment
 
 PSNR_OF_EQUAL = 100.0  # dB: JSON has no infinity, and one equal frame must not decide a mean
 REGIONS = ("", "_inside", "_outside")
-_SAME_LEVELS = 3.0  # gray levels: encoding and resizing differ by less, an object by more
+# Encoding and resizing change what is in the hole as they change the rest; an object differs by more.
+_SAME_LEVELS, _SAME_RATIO = 3.0, 2.0
 
 
 @dataclass
@@ -117,16 +118,20 @@ class TruthCheck:
     """Whether the ground truth is the video itself: then numbers in the hole would score the removed object."""
 
     def __init__(self) -> None:
-        self._difference = _Mean()
+        self._inside, self._outside = _Mean(), _Mean()
 
     def add(self, moment: Moment) -> None:
-        if moment.truth is not None and moment.hole.any():
-            inside = moment.truth[moment.hole].astype(np.int16) - moment.source[moment.hole]
-            self._difference.add(float(np.abs(inside).mean()), float(moment.hole.sum()))
+        if moment.truth is None:
+            return
+        for mean, pixels in ((self._inside, moment.hole), (self._outside, ~moment.hole)):
+            if count := int(pixels.sum()):
+                difference = np.abs(moment.truth[pixels].astype(np.int16) - moment.source[pixels])
+                mean.add(float(difference.mean()), count)
 
     @property
     def is_input(self) -> bool:
-        return bool(self._difference.weight) and self._difference.value < _SAME_LEVELS
+        around = self._outside.value if self._outside.weight else 0.0
+        return bool(self._inside.weight) and self._inside.value < max(_SAME_LEVELS, _SAME_RATIO * around)
 
 
 def psnr_of(error: float) -> float:

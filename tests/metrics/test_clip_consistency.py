@@ -1,5 +1,7 @@
 """Temporal consistency: cosines of neighbouring frames' embeddings."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -43,7 +45,7 @@ def test_against_the_definition(folder, monkeypatch):
         values = (np.asarray(picture) / 255 - mean) / deviation
         with torch.inference_mode():
             embedded.append(net(torch.tensor(values.transpose(2, 0, 1)[None]).float()).image_embeds[0])
-    cosines = [float(torch.cosine_similarity(a, b, dim=0)) for a, b in zip(embedded, embedded[1:], strict=False)]
+    cosines = [float(torch.cosine_similarity(a, b, dim=0)) for a, b in pairwise(embedded)]
     assert _measured(folder, frames).values()["temporal_consistency"] == pytest.approx(np.mean(cosines), abs=1e-5)
     assert np.mean(cosines) < 0.9999
 
