@@ -59,12 +59,12 @@ class StudyBatch(Batch):
         Raises:
             InputError: a prompt file is missing, broken or holds no prompt.
         """
-        plain = not variant.anchor and not variant.text
-        if plain and coarse.processing == self.settings.processing and not self.settings.products.lossless:
-            return coarse
         fingerprints = Fingerprints(coarse.video_fingerprint, coarse.mask_fingerprint)
         words = self._words(variant, coarse.video.name)
         guided = self.guided(coarse.video, fingerprints, words, with_anchor=variant.anchor, with_text=variant.text)
+        plain = guided["anchor"] is None and not guided["use_text"]
+        if plain and coarse.processing == self.settings.processing and not self.settings.products.lossless:
+            return coarse
         return VariantJob(**guided, variant=variant.key)
 
     def _words(self, variant: Variant, name: str) -> ResolvedPrompt:

@@ -109,11 +109,12 @@ class StudyTable:
         }
 
     def text(self) -> str:
-        """Means by variant for the terminal."""
-        head = ["", *(f"{metric.label} ({metric.unit})" if metric.unit else metric.label for metric in self.metrics)]
+        """Means for the terminal: a line a metric, a column a variant."""
+        head = ["", *self.variants.values()]
         lines = [
-            [title, *(_number(self.of_set.get(key, {}).get(metric.key)) for metric in self.metrics)]
-            for key, title in self.variants.items()
+            [_named(metric), *(_number(self.of_set.get(key, {}).get(metric.key)) for key in self.variants)]
+            for metric in self.metrics
+            if metric.better
         ]
         return _columns([head, *lines])
 
@@ -134,6 +135,10 @@ def _difference(key: str, difference: PairedDifference) -> dict[str, Any]:
         "videos": difference.count,
         "verdict": difference.verdict(METRICS[key].better),
     }
+
+
+def _named(metric: Metric) -> str:
+    return f"{metric.label} ({metric.unit})" if metric.unit else metric.label
 
 
 def _number(value: float | None) -> str:

@@ -179,7 +179,7 @@ def force_recaption(three: Dataset, out: Path) -> list[str]:
 
 
 ALL = ("bear", "car", "dog")
-EVERY_PHASE = {"coarse", "caption", "refine"}
+EVERY_PHASE = {"coarse", "caption", "refine", "evaluate"}
 
 
 @pytest.mark.parametrize(
@@ -189,13 +189,13 @@ EVERY_PHASE = {"coarse", "caption", "refine"}
         (delete_final, ("car",), {"refine"}),
         (corrupt_coarse, ("car",), {"coarse"}),
         (delete_yaml, ("car",), {"caption"}),
-        (edit_yaml, ("car",), {"caption", "refine"}),
+        (edit_yaml, ("car",), {"caption", "refine", "evaluate"}),
         (add_comment_to_yaml, ("car",), {"caption"}),
         (replace_frame, ("car",), EVERY_PHASE),
         (change_mask, ("car",), EVERY_PHASE),
         (change_seed, ALL, EVERY_PHASE),
-        (change_anchor_frame, ALL, {"refine"}),
-        (change_n_prompt, ALL, {"caption", "refine"}),
+        (change_anchor_frame, ALL, {"refine", "evaluate"}),
+        (change_n_prompt, ALL, {"caption", "refine", "evaluate"}),
         (change_what_is_not_used, (), set()),
         (add_comparison, ALL, {"comparison"}),
         (force_refine, ALL, {"refine"}),
@@ -247,7 +247,7 @@ def test_results_that_the_cache_did_not_make_are_kept_on_request(dataset, run_fl
     shutil.rmtree(out / ".prefect" / "results")
     before = {path: path.read_bytes() for path in out.rglob("propagation.mp4")}
     kept = run_flow([*words, "--skip_phase1_if_exists", "--skip_phase3_if_exists", "--seed", "5"])
-    assert kept.executed() <= {("bear", "caption")}
+    assert kept.executed() <= {("bear", "caption"), ("bear", "evaluate")}
     assert {path: path.read_bytes() for path in before} == before
     assert run_flow([*words, "--seed", "5"]).executed() >= {("bear", "coarse"), ("bear", "refine")}
 
@@ -318,7 +318,7 @@ def test_captions_from_the_source_need_no_phase_1(dataset, run_flow, tmp_path):
     dataset.add("bear")
     run = run_flow([*dataset.flags(tmp_path / "out"), "--caption_source", "original"])
     assert run.state.is_completed()
-    assert set(run.statuses()) == {("bear", "caption"), ("bear", "refine")}
+    assert set(run.statuses()) == {("bear", "caption"), ("bear", "refine"), ("bear", "evaluate")}
     assert not (run.output_dir / "phase1").exists()
 
 

@@ -99,7 +99,8 @@ def test_a_plan_starts_nothing_and_writes_nothing(tmp_path):
         *("bear", "coarse", "to", "do", "not", "done", "yet"),
         *("bear", "caption", "to", "do", "not", "done", "yet"),
         *("bear", "refine", "to", "do", "waits", "for", "its", "caption"),
-        *("0", "cached,", "3", "to", "do,", "0", "blocked"),
+        *("bear", "evaluate", "to", "do", "waits", "for", "the", "result"),
+        *("0", "cached,", "4", "to", "do,", "0", "blocked"),
     ]
     assert "prefect" not in {line.split("|")[-1].strip() for line in done.stderr.splitlines()}
     assert list(home.iterdir()) == []

@@ -126,7 +126,7 @@ def test_every_mode_says_what_it_should_to_anchor_and_network(modes):
     heard = {number: (set(mode.anchor), set(mode.network)) for number, mode in modes.items()}
     assert heard == {
         1: ({said}, {silent}),
-        2: ({said}, {(*said, 2.0)}),  # the flag's scale, not the file's 3.0
+        2: (set(), {(*said, 2.0)}),  # mode 1's picture; the flag's scale, not the file's 3.0
         3: (set(), {silent}),
         4: (set(), {(*said, 2.0)}),
     }
@@ -332,7 +332,8 @@ def test_the_command_runs_in_pool_processes(removals, eraser_weights, tmp_path, 
     facts = [json.loads((tmp_path / "out" / name / "provenance.json").read_text())["facts"] for name in NAMES]
     for name in ("unet", "brushnet", "vae", "text_encoder", "sd_inpaint", "propainter"):
         assert [told[f"loads.{name}"] for told in facts] == [1, 1]
-    assert {record.phase for record in stored_records(tmp_path / "out")} == {"prior", "remove", "comparison"}
+    phases = {record.phase for record in stored_records(tmp_path / "out")}
+    assert phases == {"prior", "anchor", "remove", "comparison", "preview"}
 
 
 def test_one_video_with_the_engine_that_needs_no_weights(dataset, run_flow, tmp_path):
@@ -343,6 +344,6 @@ def test_one_video_with_the_engine_that_needs_no_weights(dataset, run_flow, tmp_
     assert run.state.is_completed(), run.state.message
     folder = tmp_path / "out" / "single_video"
     assert {path.name for path in folder.iterdir()} == {
-        *("propagation.mp4", "anchor_frame.png", "comparison_4in1.mp4", "provenance.json")
+        *("propagation.mp4", "anchor_frame.png", "comparison_4in1.mp4", "metrics.json", "provenance.json")
     }
     assert run_flow(words, REMOVE).executed() == set()

@@ -25,10 +25,8 @@ def test_truth_before_propagation_before_telea(kind, tmp_path):
         "one pass": _propagated(frames, holes, 1),
         "telea": np.stack([paint_with_telea(frame, hole) for frame, hole in zip(frames, holes, strict=True)]),
     }
-    folders = {
-        name: write_frames(tmp_path / name, clip) for name, clip in (("source", frames), ("truth", filled["truth"]))
-    }
-    write_frames(tmp_path / "masks", masks.astype(np.uint8) * 255)
+    for name, clip in (("source", frames), ("masks", masks.astype(np.uint8) * 255), ("truth", filled["truth"])):
+        write_frames(tmp_path / name, clip)
     scores = {}
     for name, clip in filled.items():
         result = write_frames(tmp_path / f"result {name}", np.stack(list(compose(frames, clip, holes, BLEND))))
