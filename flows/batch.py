@@ -8,6 +8,7 @@ from flows.inputs import Fingerprints
 from flows.removal_batch import RemovalBatch, ResolvedPrompt
 from lib.captioner.backend import DEFAULT_MODEL, CaptionerOptions
 from lib.captioner.environment import CaptionEnv, resolve_caption_env
+from lib.captioner.judge import check_judge
 from lib.captioner.prompt_file import NEGATIVE_PROMPT, TEXT_GUIDANCE_SCALE, load_prompt_mapping, written_key
 from lib.captioner.readiness import captioner_fingerprint, check_captioner
 from lib.captioner.schema import read_prompt_file
@@ -78,7 +79,10 @@ class Batch(RemovalBatch[AutoRefineSettings]):
         Raises:
             InputError: everything that is missing, and how to get it.
         """
-        check_all(super().check, lambda: check_captioner(self.caption_env, self.captioner, PROJECT_ROOT))
+        checks = [super().check, lambda: check_captioner(self.caption_env, self.captioner, PROJECT_ROOT)]
+        if self.settings.judge.judge:
+            checks.append(lambda: check_judge(self.captioner))
+        check_all(*checks)
 
     @property
     def needs_coarse(self) -> bool:

@@ -1,9 +1,10 @@
 """Phase 2: the batch of missing captions runs in the caption pool; each video's prompt file then becomes a record."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 from prefect import task
@@ -16,6 +17,7 @@ from lib.captioner import caption_job
 from lib.captioner.backend import CaptionerOptions
 from lib.captioner.batch_folder import BatchFolder
 from lib.captioner.environment import CaptionEnv
+from lib.captioner.judge_job import PoolJob
 from lib.captioner.pictures import prepare_pictures
 from lib.captioner.schema import read_prompt_file
 from lib.errors import InputError
@@ -24,6 +26,7 @@ from tasks.caching import worth_retrying
 from tasks.jobs import CaptionJob
 
 End = dict[str, Any]  # {"record": …} or {"error": …}
+_NOT_DONE = {"caption": "not captioned", "judge": "not judged"}
 
 
 def _batch_run_name() -> str:
@@ -48,38 +51,60 @@ def caption_batch(
         force: caption again what is there.
         gpu: the one that the captioner is to work on; None: as it chooses.
     """
+    makers = {job.video.name: partial(_prepared, job, force) for job in jobs}
+    return run_in_pool(makers, jobs[0].output_dir, env, captioner, timeout, gpu)
+
+
+def run_in_pool(
+    makers: Mapping[str, Callable[[Path], PoolJob]],
+    output_dir: Path,
+    env: CaptionEnv,
+    captioner: CaptionerOptions,
+    timeout: float,
+    gpu: int | None,
+    *,
+    work: Literal["caption", "judge"] = "caption",
+) -> dict[str, End]:
+    """Do the jobs in one flow run of the caption pool; how each ended, by name. Others as in `caption_batch`.
+
+    Frames are decoded here, so that the caption environment needs no video library.
+
+    Args:
+        makers: by the job's name, what makes the job with its pictures in a given folder.
+    """
     ensure_caption_deployment()
-    folder = jobs[0].output_dir / ".prefect" / "captions" / uuid4().hex
-    waiting, ends = _prepare(jobs, folder, force)
+    folder = output_dir / ".prefect" / "captions" / uuid4().hex
+    waiting, ends = _prepare(makers, folder)
     while waiting:
         batch = BatchFolder(folder / str(len(waiting)))
         batch.write(captioner, waiting)
-        stopped_by = _run(batch, env, f"caption x{len(waiting)}", timeout, gpu)
+        stopped_by = _run(batch, env, f"{work} x{len(waiting)}", timeout, gpu)
         ends |= batch.ended()
         culprit = batch.interrupted()
         if culprit:
             ends[culprit] = {"error": f"the caption process died while it worked on this video ({stopped_by})"}
         remaining = [job for job in waiting if job.name not in ends]
         if len(remaining) == len(waiting):
-            ends |= {job.name: {"error": f"not captioned: {stopped_by}"} for job in remaining}
+            ends |= {job.name: {"error": f"{_NOT_DONE[work]}: {stopped_by}"} for job in remaining}
             break
         waiting = remaining
     shutil.rmtree(folder / "pictures", ignore_errors=True)
     return ends
 
 
-def _prepare(
-    jobs: Sequence[CaptionJob], folder: Path, force: bool
-) -> tuple[list[caption_job.CaptionJob], dict[str, End]]:
-    """Decode and gray the frames here, so that the caption environment needs no video library."""
-    prepared: list[caption_job.CaptionJob] = []
+def _prepare(makers: Mapping[str, Callable[[Path], PoolJob]], folder: Path) -> tuple[list[PoolJob], dict[str, End]]:
+    prepared: list[PoolJob] = []
     ends: dict[str, End] = {}
-    for index, job in enumerate(jobs):
+    for index, (name, make) in enumerate(makers.items()):
         try:
-            prepared.append(prepare_pictures(_plain_job(job, force), folder / "pictures" / str(index)))
+            prepared.append(make(folder / "pictures" / str(index)))
         except InputError as error:
-            ends[job.video.name] = {"error": str(error)}
+            ends[name] = {"error": str(error)}
     return prepared, ends
+
+
+def _prepared(job: CaptionJob, force: bool, folder: Path) -> caption_job.CaptionJob:
+    return prepare_pictures(_plain_job(job, force), folder)
 
 
 def _plain_job(job: CaptionJob, force: bool) -> caption_job.CaptionJob:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from lib.captioner.words.prompts import SYSTEM_PROMPT
 from lib.errors import InputError
@@ -83,6 +83,26 @@ class Captioner(Protocol):
 
         Args:
             object_picture: (h, w, 3) uint8 RGB, the removed object in the source, where it is to be named.
+        """
+        ...
+
+
+@runtime_checkable
+class Answering(Protocol):
+    """A captioner that also answers any question about pictures: one with a model."""
+
+    name: str
+
+    def facts(self) -> dict[str, str]:
+        """As of `Captioner`."""
+        ...
+
+    def answer(self, system: str, question: str, pictures: Sequence[np.ndarray], max_new_tokens: int) -> str:
+        """What the model says, as it says it.
+
+        Args:
+            system: the rules.
+            pictures: (H, W, 3) uint8 RGB, in the order in which the question speaks of them.
         """
         ...
 

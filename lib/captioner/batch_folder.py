@@ -1,4 +1,4 @@
-"""A batch of caption jobs on disk: the main environment writes the jobs, the caption environment appends what happened.
+"""A batch of jobs on disk: the main environment writes the jobs, the caption environment appends what happened.
 
 Lines are appended as it goes, so a crash loses nothing: the video that had begun without ending is the one that did it.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lib.captioner.backend import CaptionerOptions
-from lib.captioner.caption_job import CaptionJob
+from lib.captioner.judge_job import PoolJob, job_from_dict
 
 
 @dataclass(frozen=True)
@@ -21,14 +21,14 @@ class BatchFolder:
 
     path: Path
 
-    def write(self, options: CaptionerOptions, jobs: Iterable[CaptionJob]) -> None:
+    def write(self, options: CaptionerOptions, jobs: Iterable[PoolJob]) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
         content = {"captioner": options.to_dict(), "jobs": [job.to_dict() for job in jobs]}
         (self.path / "batch.json").write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
 
-    def read(self) -> tuple[CaptionerOptions, list[CaptionJob]]:
+    def read(self) -> tuple[CaptionerOptions, list[PoolJob]]:
         content = json.loads((self.path / "batch.json").read_text(encoding="utf-8"))
-        return CaptionerOptions.from_dict(content["captioner"]), [CaptionJob.from_dict(job) for job in content["jobs"]]
+        return CaptionerOptions.from_dict(content["captioner"]), [job_from_dict(job) for job in content["jobs"]]
 
     def note_begin(self, name: str) -> None:
         self._append({"name": name, "begins": True})

@@ -1,4 +1,4 @@
-"""Does one caption job: looks whether the prompt file may be written, reads the pictures, captions, writes."""
+"""Does one job: for a caption looks whether the prompt file may be written, reads the pictures, captions, writes."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from typing import Any
 
 from lib.captioner.backend import Caption, Captioner, CaptionPicture
 from lib.captioner.caption_job import CaptionJob
+from lib.captioner.judge import judge_pictures, write_judgement
+from lib.captioner.judge_job import JudgeJob, PoolJob
 from lib.captioner.pictures import read_object_picture, read_pictures, save_picture
 from lib.captioner.prompt_file import (
     PromptFields,
@@ -25,7 +27,7 @@ from lib.captioner.prompt_file import (
     write_prompt_file,
 )
 
-__all__ = ["CaptionJob", "process_facts", "prompt_to_keep", "run_caption_job"]
+__all__ = ["CaptionJob", "process_facts", "prompt_to_keep", "run_caption_job", "run_job", "run_judge_job"]
 
 
 def prompt_to_keep(job: CaptionJob) -> str:
@@ -41,6 +43,11 @@ def prompt_to_keep(job: CaptionJob) -> str:
     if job.force or (job.replace and is_ours(path)):
         return ""
     return existing_prompt(path)
+
+
+def run_job(job: PoolJob, captioner: Captioner) -> dict[str, Any]:
+    """Do a job of either kind; see there."""
+    return run_judge_job(job, captioner) if isinstance(job, JudgeJob) else run_caption_job(job, captioner)
 
 
 def run_caption_job(job: CaptionJob, captioner: Captioner) -> dict[str, Any]:
@@ -75,6 +82,30 @@ def run_caption_job(job: CaptionJob, captioner: Captioner) -> dict[str, Any]:
         "source": caption.source,
         "flags": list(caption.flags),
         "backup": str(backup) if backup else None,
+    }
+
+
+def run_judge_job(job: JudgeJob, captioner: Captioner) -> dict[str, Any]:
+    """Judge one result and write its judgement.
+
+    Returns:
+        JSON-ready record: name, status ("judged"), verdict, summary, path, sha256 of the file, seconds, process (as of
+        `run_caption_job`).
+
+    Raises:
+        InputError: the captioner has no model that could answer.
+    """
+    started = time.monotonic()
+    judgement = judge_pictures(job, captioner)
+    return {
+        "name": job.name,
+        "status": "judged",
+        "verdict": judgement.verdict,
+        "summary": judgement.summary,
+        "path": job.output_json,
+        "sha256": write_judgement(job.json_path, judgement),
+        "seconds": round(time.monotonic() - started, 3),
+        "process": process_facts(),
     }
 
 

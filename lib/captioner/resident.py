@@ -1,7 +1,8 @@
 """The caption environment's resident child: one captioner, many jobs, JSON lines.
 
 Started as `python -m lib.captioner.resident`. It says one ready line, then answers each line on stdin, a `CaptionJob`
-as JSON, with one line. It ends when stdin ends, at once if its parent is gone, and after an answer that says so.
+or `JudgeJob` as JSON, with one line. It ends when stdin ends, at once if its parent is gone, and after an answer that
+says so.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import traceback
 from typing import Any, TextIO
 
 from lib.captioner.backend import Captioner, CaptionerOptions, load_captioner
-from lib.captioner.jobs import CaptionJob, process_facts, run_caption_job
+from lib.captioner.jobs import process_facts, run_job
+from lib.captioner.judge_job import job_from_dict
 from lib.errors import InputError
 
 _GPU_LOST = "CUDA error"  # in torch's words: after one of these nothing works in the process any more
@@ -60,7 +62,7 @@ def _say(answers: TextIO, message: dict[str, Any]) -> None:
 
 def _answer(line: str, captioner: Captioner) -> dict[str, Any]:
     try:
-        return {"ok": True, **run_caption_job(CaptionJob.from_dict(json.loads(line)), captioner)}
+        return {"ok": True, **run_job(job_from_dict(json.loads(line)), captioner)}
     except Exception as error:  # noqa: BLE001 - one video's failure must not end the others
         return {"ok": False, **_problem(error)}
 

@@ -64,7 +64,7 @@ class ResidentCaptioner:
         self.ready: dict[str, Any] = {}  # the last ready line: pid, prefix, executable, python, load_seconds, name
 
     def ask(self, job: Mapping[str, Any], timeout: float) -> dict[str, Any]:
-        """The answer to one job (`CaptionJob.to_dict()`, paths absolute), as `run_caption_job` gives it.
+        """The answer to one job (its `to_dict()`, paths absolute), as `lib.captioner.jobs.run_job` gives it.
 
         A model that cannot be loaded, and a third crash in a row, are final: later jobs get the same error at once.
 

@@ -74,6 +74,10 @@ class VlmCaptioner:
         """The captioner's name and version, and how its model runs."""
         return {"name": self.name, "version": VERSION, **self._model.facts()}
 
+    def answer(self, system: str, question: str, pictures: Sequence[np.ndarray], max_new_tokens: int) -> str:
+        """The model's answer to any question about pictures, (H, W, 3) uint8 RGB, as it gives it."""
+        return self._model.ask(system, question, pictures, max_new_tokens=max_new_tokens).text
+
     def describe(self, pictures: Sequence[CaptionPicture], object_picture: np.ndarray | None = None) -> Caption:
         """One sentence over all pictures; each is asked about, then one sentence is chosen or all are merged.
 
