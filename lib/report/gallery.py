@@ -93,7 +93,7 @@ class Gallery:
     variants: Sequence[Variant]
     metrics: Sequence[Metric] = ()  # in the order of the columns
     means: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # by variant and metric, of the data set
-    unavailable: Mapping[str, str] = field(default_factory=dict)  # by metric, why no video has it
+    unavailable: Mapping[str, str] = field(default_factory=dict)  # by a metric's key or label, why no video has it
     baseline: str = ""  # key of the variant that others are compared with
     differences: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # by variant and metric, in words
     settings: Mapping[str, str] = field(default_factory=dict)  # those that are not the defaults, by flag

@@ -10,9 +10,8 @@ function playable(video) {
   return [...video.clips, ...results];
 }
 
-function clipVideo(url, className) {
-  return element("video", { src: url, preload: "auto", muted: true, playsInline: true, disablePictureInPicture: true,
-    className: className || "" });
+function clipVideo(url) {
+  return element("video", { src: url, preload: "auto", muted: true, playsInline: true, disablePictureInPicture: true });
 }
 
 function unplayable(clip) {
@@ -49,19 +48,20 @@ function gridOf(player, clips) {
   return { view: element("div", {}, cells, bar), show };
 }
 
-/** Where the line stands: moved by pointer, or by the arrow keys when it has the focus. */
+/** Where the line stands: moved by pointer, or by the arrow keys when it has the focus. What is under it is what zooming enlarges. */
 function cutStage() {
   const stage = element("div", { className: "stage", tabIndex: 0, role: "slider", "aria-label": "Line between left and right",
     "aria-valuemin": "0", "aria-valuemax": "100", "aria-orientation": "horizontal" });
-  const cut = (percent) => {
+  const cut = (percent, height) => {
     const inside = Math.max(0, Math.min(100, percent));
     stage.style.setProperty("--cut", `${inside}%`);
+    if (height !== undefined) stage.style.setProperty("--height", `${Math.max(0, Math.min(100, height))}%`);
     stage.setAttribute("aria-valuenow", inside.toFixed(0));
     stage.dataset.cut = inside;
   };
   const follow = (event) => {
     const box = stage.getBoundingClientRect();
-    cut((event.clientX - box.left) / box.width * 100);
+    cut((event.clientX - box.left) / box.width * 100, (event.clientY - box.top) / box.height * 100);
   };
   stage.addEventListener("pointerdown", (event) => { stage.setPointerCapture(event.pointerId); follow(event); });
   stage.addEventListener("pointermove", (event) => { if (stage.hasPointerCapture(event.pointerId)) follow(event); });
@@ -69,13 +69,14 @@ function cutStage() {
   stage.addEventListener("keydown", (event) => {
     const at = Number(stage.dataset.cut);
     const step = event.shiftKey ? 10 : 1;
-    const moved = { ArrowLeft: at - step, ArrowRight: at + step, Home: 0, End: 100 }[event.key];
+    const height = { ArrowUp: -step, ArrowDown: step }[event.key];
+    const moved = height ? at : { ArrowLeft: at - step, ArrowRight: at + step, Home: 0, End: 100 }[event.key];
     if (moved === undefined) return;
     event.preventDefault();
     event.stopPropagation();
-    cut(moved);
+    cut(moved, height && parseFloat(stage.style.getPropertyValue("--height")) + height);
   });
-  cut(50);
+  cut(50, 50);
   return stage;
 }
 
@@ -97,10 +98,10 @@ function sliderOf(player, clips) {
   const stage = cutStage();
   const show = () => {
     const [over, below] = [clips[left.value], clips[right.value]];
-    const videos = [clipVideo(below.url), clipVideo(over.url, "over")];
+    const videos = [clipVideo(below.url), clipVideo(over.url)];
     videos[0].addEventListener("loadedmetadata", () => fit(stage, videos[0]));
     videos.forEach((video, index) => video.addEventListener("error", () => stage.append(unplayable([below, over][index]))));
-    stage.replaceChildren(...videos, element("span", { className: "tag left" }, over.label),
+    stage.replaceChildren(videos[0], element("div", { className: "over" }, videos[1]), element("span", { className: "tag left" }, over.label),
       element("span", { className: "tag right" }, below.label), element("span", { className: "handle" }));
     player.use(videos);
   };
@@ -110,8 +111,24 @@ function sliderOf(player, clips) {
     show();
   });
   swap.setAttribute("aria-label", "Swap left and right");
-  const bar = element("div", { className: "bar" }, element("label", {}, "left ", left), swap, element("label", {}, "right ", right));
+  const zoom = zoomOf(stage);
+  const bar = element("div", { className: "bar" }, element("label", {}, "left ", left), swap, element("label", {}, "right ", right),
+    element("label", {}, "zoom ", zoom));
   return { view: element("div", {}, bar, stage), show };
+}
+
+let zoomed = "1";  // as was chosen for the last video
+
+function zoomOf(stage) {
+  const select = element("select", {}, ...["1", "2", "4", "8"].map((times) => element("option", { value: times, selected: times === zoomed }, `${times}×`)));
+  const apply = () => {
+    zoomed = select.value;
+    stage.style.setProperty("--zoom", zoomed);
+    stage.classList.toggle("zoomed", zoomed !== "1");
+  };
+  select.addEventListener("change", apply);
+  apply();
+  return select;
 }
 
 /** As large as the window allows, small clips too. */

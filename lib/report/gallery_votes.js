@@ -89,7 +89,7 @@ function pairOf(pair, choose) {
   const side = (label, video, choice, key) => element("figure", {}, element("figcaption", {}, label), video, voteFor(`${label} is better (${key})`, choice));
   const controls = controlsOf(player);
   player.use(sides);
-  player.play();
+  if (!matchMedia("(prefers-reduced-motion: reduce)").matches) player.play();
   return element("div", {},
     element("div", { className: "pair" }, side("A", sides[0], "left", 1), side("B", sides[1], "right", 2), voteFor("No difference (0)", "tie")),
     controls, removedOf(pair.video));

@@ -1,5 +1,6 @@
 """A report page of small real clips, whose top rows tell which frame is shown."""
 
+import io
 import shutil
 from collections.abc import Sequence
 from datetime import datetime, timezone
@@ -10,7 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from playwright.sync_api import Page
+from PIL import Image
+from playwright.sync_api import Locator, Page, expect
 
 from lib.metrics.definitions import METRICS
 from lib.report.gallery import Clip, Gallery, GalleryVideo, Variant, VariantResult
@@ -202,3 +204,22 @@ def settled(page: Page) -> None:
         ".every(video => video.error || video.readyState >= 2 && !video.seeking)",
     )
     page.wait_for_timeout(100)  # until it is painted
+
+
+def open_video(page: Page, name: str) -> Locator:
+    """Click on its name; all its clips are there."""
+    page.locator("#table td.name button").get_by_text(name, exact=True).click()
+    viewer = page.locator("#viewer")
+    expect(viewer).to_be_visible()
+    settled(page)
+    return viewer
+
+
+def picture(locator: Locator) -> np.ndarray:
+    """What is seen there, (H, W, 3) uint8 RGB."""
+    return np.asarray(Image.open(io.BytesIO(locator.screenshot())).convert("RGB"))
+
+
+def times(page: Page) -> list[float]:
+    """Where the clips that are open stand, seconds."""
+    return page.eval_on_selector_all("dialog[open] video", "all => all.map(video => video.currentTime)")

@@ -1,48 +1,40 @@
 """The report page in a real headless Chromium, opened as a file: sorted, filtered, opened, played and compared."""
 
 import dataclasses
-import io
-from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-import numpy as np
 import pytest
-from gallery_support import FPS, FRAMES, NAMES, SIZE, frame_in, needs_chromium, plain_gallery, settled, wait_until
-from PIL import Image
-from playwright.sync_api import Locator, Page, expect
+from gallery_support import (
+    FPS,
+    FRAMES,
+    NAMES,
+    SIZE,
+    frame_in,
+    needs_chromium,
+    open_video,
+    picture,
+    plain_gallery,
+    settled,
+    times,
+    wait_until,
+)
+from playwright.sync_api import Page, expect
 
 from lib.report.gallery import Clip, write_gallery
 
 pytestmark = needs_chromium
 HALF_FRAME = 0.5 / float(FPS)
-Open = Callable[..., Page]
 
 
 def names(page: Page) -> list[str]:
     return page.locator("#table td.name").all_inner_texts()
 
 
-def open_video(page: Page, name: str) -> Locator:
-    page.locator("#table td.name button").get_by_text(name, exact=True).click()
-    viewer = page.locator("#viewer")
-    expect(viewer).to_be_visible()
-    settled(page)
-    return viewer
-
-
-def picture(locator: Locator) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(locator.screenshot())).convert("RGB"))
-
-
 def shown_frames(page: Page) -> set[int]:
     page.add_style_tag(content=".cells video { max-height: none !important }")  # no margins beside the pictures
     settled(page)
     return {frame_in(picture(video)) for video in page.locator(".cells video").all()}
-
-
-def times(page: Page) -> list[float]:
-    return page.eval_on_selector_all("dialog[open] video", "all => all.map(video => video.currentTime)")
 
 
 def test_the_table_tells_what_became_of_every_video(opened, plain):
@@ -91,8 +83,7 @@ def test_a_click_opens_what_is_known_of_a_video(opened, plain):
     viewer.locator("summary", has_text="Flicker").click()
     expect(viewer.get_by_text("Amplitude of the change")).to_be_visible()
     page.keyboard.press("Escape")
-    expect(viewer).to_be_hidden()
-    assert page.locator("video").count() == 0
+    expect(page.locator("video")).to_have_count(0)
 
 
 def test_failures_show_their_reason_and_what_there_is(opened, plain):
@@ -119,7 +110,7 @@ def test_all_clips_play_under_one_clock_and_stop_at_one_frame(opened, plain):
         }
         return seen.sort((a, b) => a - b);
     }""")
-    assert spread[len(spread) // 2] < HALF_FRAME
+    assert spread[len(spread) * 9 // 10] < HALF_FRAME
     page.keyboard.press(" ")
     assert len(set(times(page))) == 1
     assert len(shown_frames(page)) == 1
@@ -154,69 +145,6 @@ def test_a_loop_begins_again_and_without_it_the_last_frame_stays(opened, plain):
     viewer.get_by_label("loop").uncheck()
     expect(viewer.locator(".play")).to_have_text("Play", timeout=10_000)
     assert shown_frames(page) == {FRAMES - 1}
-
-
-def test_the_slider_shows_source_on_the_left_and_result_on_the_right(opened, plain):
-    page = opened(plain)
-    viewer = open_video(page, "dog")
-    page.keyboard.press("b")
-    settled(page)
-    stage = viewer.get_by_role("slider", name="Line between")
-    page.add_style_tag(content=".stage span { visibility: hidden }")
-    box = stage.bounding_box()
-    assert box
-    assert box["width"] > 2 * SIZE[1]  # small clips are scaled up
-    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 50)
-    page.mouse.down()
-    pictures = []
-    for share in (1.0, 0.0, 0.3):
-        page.mouse.move(box["x"] + box["width"] * share, box["y"] + 80, steps=3)
-        page.wait_for_timeout(150)
-        pictures.append(picture(stage).astype(int))
-    page.mouse.up()
-    source, result, between = pictures
-    assert np.abs(source - result).max() > 60  # the object
-    column = round(0.3 * between.shape[1])
-    # Not 0: browsers scale clips slightly otherwise where two are seen.
-    assert np.abs(between - source)[:, : column - 2].max() < 20
-    assert np.abs(between - result)[:, column + 2 :].max() < 20
-    page.mouse.move(box["x"] + 5, box["y"] + 80)
-    assert stage.get_attribute("aria-valuenow") == "30"
-
-
-def test_the_slider_obeys_the_keyboard(opened, plain):
-    page = opened(plain)
-    viewer = open_video(page, "dog")
-    page.keyboard.press("b")
-    settled(page)
-    stage = viewer.get_by_role("slider", name="Line between")
-    before = times(page)
-    stage.focus()
-    values = []
-    for key in ("ArrowRight", "Shift+ArrowRight", "ArrowLeft", "End", "ArrowRight", "Home"):
-        page.keyboard.press(key)
-        values.append(stage.get_attribute("aria-valuenow"))
-    assert values == ["51", "61", "60", "100", "100", "0"]
-    assert times(page) == before
-
-
-def test_any_two_clips_can_be_compared_and_the_choice_lasts(opened, study):
-    page = opened(study)
-    viewer = open_video(page, "bear")
-    viewer.get_by_role("button", name="Before | after").click()
-    viewer.get_by_label("On the left").select_option(label="no prior")
-    settled(page)
-    assert viewer.locator(".stage .tag").all_inner_texts() == ["no prior", "full"]
-    page.keyboard.press("ArrowRight")
-    settled(page)
-    viewer.get_by_role("button", name="Swap left and right").click()
-    settled(page)
-    assert viewer.locator(".stage .tag").all_inner_texts() == ["full", "no prior"]
-    assert times(page) == pytest.approx([1.5 / float(FPS)] * 2)  # still the second frame
-    viewer.get_by_role("button", name="next").click()
-    settled(page)
-    assert page.locator("#viewer-title").inner_text().startswith("dog")
-    assert viewer.locator(".stage .tag").all_inner_texts() == ["full", "no prior"]
 
 
 def test_next_and_previous_follow_the_table(opened, plain):
@@ -313,18 +241,6 @@ def test_it_fits_phones_and_screens(opened, request, kind, width, scheme):
         assert controls["y"] + controls["height"] <= 844 + 1  # in reach while the clips are seen
     page.keyboard.press("Escape")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-
-
-def test_a_finger_draws_the_line(opened, plain):
-    page = opened(plain, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
-    viewer = open_video(page, "dog")
-    viewer.get_by_role("button", name="Before | after").tap()
-    settled(page)
-    stage = viewer.get_by_role("slider", name="Line between")
-    box = stage.bounding_box()
-    assert box
-    page.touchscreen.tap(box["x"] + box["width"] * 0.8, box["y"] + box["height"] / 2)
-    assert stage.get_attribute("aria-valuenow") == "80"
 
 
 def test_phones_sort_by_a_list(opened, plain):

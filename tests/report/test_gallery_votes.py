@@ -83,7 +83,7 @@ def test_both_sides_play_together(opened, study):
     page.keyboard.press(" ")
     assert len(set(page.locator(".pair video").evaluate_all("all => all.map(video => video.currentTime)"))) == 1
     page.get_by_text("What was removed").click()
-    assert page.locator(".removed figcaption").all_inner_texts() == ["source", "mask"]
+    expect(page.locator(".removed figcaption")).to_have_text(["source", "mask"])
 
 
 def test_votes_last_and_can_be_taken_back(opened, study):
@@ -104,7 +104,7 @@ def test_votes_last_and_can_be_taken_back(opened, study):
     page.get_by_role("button", name="Forget all").click()
     assert page.locator("#progress").inner_text() == "0 of 6 pairs voted on"
     page.keyboard.press("Escape")
-    assert page.locator("video").count() == 0
+    expect(page.locator("video")).to_have_count(0)
 
 
 def test_a_plain_run_has_nothing_to_vote_on(opened, plain):
