@@ -26,6 +26,7 @@ from flows.batch import Batch
 from flows.captions import write_sheet_of_files
 from flows.ending import end_run
 from flows.inputs import find_videos
+from flows.judging import judge_results
 from flows.report import summarise, summarise_skip
 from flows.result_phases import look_at_results
 from flows.shards import check_shards, run_shards, shard_summary, split
@@ -59,7 +60,10 @@ def auto_refine(settings: AutoRefineSettings, shard: str = "") -> State[Any]:
     refined = run.refine_phase(captioned)
     if settings.products.save_comparison:
         run.comparison_phase(refined, coarse_keys)
-    look_at_results(run, {name: run.batch.result(job, key) for name, (job, key) in refined.items()})
+    results = {name: run.batch.result(job, key) for name, (job, key) in refined.items()}
+    look_at_results(run, results)
+    if settings.judge.judge:
+        judge_results(run, results)
     return run.finish(shard_summary(settings.output_dir, flow_run.id) if shard else None)
 
 

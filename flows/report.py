@@ -62,7 +62,11 @@ class Summary(BaseModel):
 
 
 def summarise_video(
-    name: str, phases: Sequence[PhaseSummary], prompt: str = "", metrics: Mapping[str, float] | None = None
+    name: str,
+    phases: Sequence[PhaseSummary],
+    prompt: str = "",
+    metrics: Mapping[str, float] | None = None,
+    judgement: str = "",
 ) -> VideoSummary:
     """Failed if a phase failed, cached if all were, else done."""
     last = next((phase for phase in phases if phase.status in ("failed", "skipped")), phases[-1])
@@ -78,6 +82,7 @@ def summarise_video(
         seconds=round(sum(phase.seconds for phase in phases if phase.status == "done"), 3),
         metrics=dict(metrics or {}),
         prompt=prompt,
+        judgement=judgement,
         phases=tuple(phases),
     )
 

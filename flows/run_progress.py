@@ -10,6 +10,7 @@ from tqdm import tqdm
 from flows.phases import Outcome
 from flows.report import PhaseSummary, VideoSummary, summarise_video
 from lib.metrics.definitions import METRICS
+from tasks.judge import JudgeJob
 from tasks.progress import Progress
 from tasks.result_jobs import EvaluateJob
 
@@ -22,6 +23,7 @@ class RunProgress:
         self._phases: dict[str, list[PhaseSummary]] = {}
         self._prompts: dict[str, str] = {}
         self._metrics: dict[str, dict[str, float]] = {}
+        self._judgements: dict[str, str] = {}
         self._bar: tqdm[Any] | None = None
         self._artifact: Progress | None = None
         self._count = self._done = 0
@@ -54,6 +56,8 @@ class RunProgress:
             self._prompts[video] = str(record.facts["prompt"])
         if record and phase == EvaluateJob.phase:
             self._metrics[video] = {key: float(value) for key, value in record.facts.items() if key in METRICS}
+        if record and phase == JudgeJob.phase:
+            self._judgements[video] = str(record.facts["summary"])
         self._show(video, summary)
 
     def say(self, text: str) -> None:
@@ -68,7 +72,13 @@ class RunProgress:
 
     def videos(self) -> list[VideoSummary]:
         return [
-            summarise_video(name, phases, self._prompts.get(name, ""), self._metrics.get(name, {}))
+            summarise_video(
+                name,
+                phases,
+                self._prompts.get(name, ""),
+                self._metrics.get(name, {}),
+                self._judgements.get(name, ""),
+            )
             for name, phases in self._phases.items()
         ]
 

@@ -81,6 +81,7 @@ def _result(variant: Variant, end: VariantEnd) -> VariantResult:
         end.result,
         end.outcome.status,
         same_as=end.same_as,
+        judgement=end.judgement,
         seconds={"removal": record.seconds} if record else {},
         notes=record.notes if record else (),
         files=[end.result],

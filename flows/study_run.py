@@ -1,8 +1,9 @@
 """The phases of a study: coarse and captions once, then every variant of every video, each measured."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from flows.judging import judge_results
 from flows.phases import Outcome
 from flows.removal_batch import Result
 from flows.result_phases import evaluate_results, preview_inputs, read_truths
@@ -26,6 +27,7 @@ class VariantEnd:
     result: Path | None = None
     same_as: str = ""  # title of the variant that made it
     scores: Path | None = None  # metrics.json
+    judgement: str = ""  # what a model says of it
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class StudyRun(ThreePhases[StudyBatch]):
             self.ends[variant.key] = self.variant_phase(
                 variant, captioned if variant.words == "caption" else list(coarse_keys)
             )
-            self.evaluate_variant(self.ends[variant.key])
+            self.look_at_variant(self.ends[variant.key])
         self._variant = None
         return self.ends
 
@@ -85,7 +87,7 @@ class StudyRun(ThreePhases[StudyBatch]):
                 self._made[job.cache_key] = _Made(variant.title, ends[name])
             else:
                 made = self._made[job.cache_key]
-                ends[name] = VariantEnd(made.end.outcome, made.end.job, made.end.result, made.title, made.end.scores)
+                ends[name] = replace(made.end, same_as=made.title)
         return ends
 
     def _remove(self, variant: Variant, jobs: list[VariantJob | CoarseJob]) -> dict[str, Outcome]:
@@ -104,15 +106,17 @@ class StudyRun(ThreePhases[StudyBatch]):
         name = f"{self.batch.remover.name}.mp4"
         return self.settings.output_dir / next(a.path for a in record.artifacts if Path(a.path).name == name)
 
-    def evaluate_variant(self, ends: dict[str, VariantEnd]) -> None:
-        """The numbers of a variant; those of a shared result are its maker's."""
-        if not self.batch.measuring.is_on:
-            return
+    def look_at_variant(self, ends: dict[str, VariantEnd]) -> None:
+        """Measure and judge a variant; what is said of a shared result is its maker's."""
         own = {name: end for name, end in ends.items() if name in self._truths and not end.same_as}
         results = {
             name: Result(end.job, end.job.cache_key, end.result) for name, end in own.items() if end.job and end.result
         }
-        outcomes = evaluate_results(self, results, self._truths)
-        for name, outcome in outcomes.items():
-            if outcome.succeeded:
-                ends[name].scores = results[name].path.with_name(SCORES_FILE)
+        if self.batch.measuring.is_on:
+            for name, outcome in evaluate_results(self, results, self._truths).items():
+                if outcome.succeeded:
+                    ends[name].scores = results[name].path.with_name(SCORES_FILE)
+        if self.settings.judge.judge:
+            for name, outcome in judge_results(self, results).items():
+                if outcome.record:
+                    ends[name].judgement = str(outcome.record.facts["summary"])

@@ -61,7 +61,7 @@ def _measure(job: EvaluateJob) -> tuple[Scores, dict[str, np.ndarray]]:
         Feather(job.reach),
         protocol=job.protocol,
         flow=networks.flow if networks and job.flow == "raft" else None,
-        networks=networks.accumulators() if networks else (),
+        networks=networks.accumulators(job.protocol) if networks else (),
         report=Progress(f"evaluate {job.video.name}"),
     )
     missing = weights.unavailable()

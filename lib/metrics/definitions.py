@@ -60,8 +60,10 @@ _ALL = [
         "VFID",
         "",
         "lower",
-        "Fréchet distance between I3D features of all results and of all ground truths, one number for the data set. "
-        "Few videos bias it: compare only equal sets.",
+        "Fréchet distance between I3D features (mean of Mixed_5c over time and pixels, of frames at 432x240) of all "
+        "results and of all ground truths, one number for the data set. Protocol propainter: batch norm by each clip's "
+        "own statistics, as the published programs of papers have it; plain: by the stored ones. The two differ "
+        "widely. Few videos bias it: compare only equal sets.",
         "Wang et al.: Video-to-video synthesis, NeurIPS 2018; I3D: Carreira, Zisserman, CVPR 2017",
         f"{_TRUTH} of at least two videos, --i3d_path",
     ),

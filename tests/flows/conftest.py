@@ -20,8 +20,8 @@ from lib import model_loads
 from lib.anchor import sd_inpaint
 from lib.captioner.backend import CaptionerOptions, load_captioner
 from lib.captioner.batch_folder import BatchFolder
-from lib.captioner.caption_job import CaptionJob
-from lib.captioner.jobs import run_caption_job
+from lib.captioner.jobs import run_job
+from lib.captioner.judge_job import job_from_dict
 from lib.removers import registry
 from tasks import caption as caption_module
 
@@ -40,7 +40,7 @@ class CaptionerHere:
     def __exit__(self, *_error: object) -> None: ...
 
     def ask(self, job: dict[str, Any], timeout: float) -> dict[str, Any]:
-        return run_caption_job(CaptionJob.from_dict(job), self.captioner)
+        return run_job(job_from_dict(job), self.captioner)
 
 
 @pytest.fixture(autouse=True)
