@@ -18,7 +18,8 @@ from deployments import AUTOMATIONS
 _MISSED_HEARTBEATS = timedelta(seconds=90)
 _STUCK_IN_PENDING = timedelta(minutes=10)
 _STUCK_IN_CANCELLING = timedelta(minutes=3)
-_RERUN = ("auto-refine", "auto-refine-nightly", "remove")  # a shard is run again by the run that split the batch
+# A shard is run again by the run that split the batch.
+_RERUN = ("auto-refine", "auto-refine-nightly", "remove", "study")
 _FLOW_RUNS = ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"})
 _OVER = {f"prefect.flow-run.{name}" for name in ("Completed", "Failed", "Crashed", "Cancelled")}
 _LOST, _NEVER_BEGAN, _NEVER_CANCELLED, _RUN_AGAIN = AUTOMATIONS

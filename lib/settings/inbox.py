@@ -11,6 +11,7 @@ from lib.settings.groups import (
     BatchExecution,
     CaptionEnvironment,
     InputOutput,
+    Judge,
     Metrics,
     Phase1Speed,
     PhaseControl,
@@ -51,6 +52,7 @@ class InboxSettings(SettingsGroup):
     anchor: Anchor = Anchor()
     products: Products = Products()
     metrics: Metrics = Metrics()
+    judge: Judge = Judge()
     execution: BatchExecution = BatchExecution()
 
     @model_validator(mode="after")

@@ -54,7 +54,7 @@ def test_all_deployments_are_there_and_setting_up_again_changes_nothing(box: Ser
     assert "pools: all there" in again
     assert "automations: all there" in again
     names = {deployment["name"] for deployment in box.post("/deployments/filter")}
-    assert names == {"auto-refine", "auto-refine-nightly", "auto-refine-shard", "remove", "caption-videos"}
+    assert names == {"auto-refine", "auto-refine-nightly", "auto-refine-shard", "remove", "study", "caption-videos"}
     nightly = box.api.get("/deployments/name/auto-refine-inbox/auto-refine-nightly").json()
     assert nightly["schedules"][0]["schedule"]["cron"] == "0 2 * * *"
     assert nightly["concurrency_options"]["collision_strategy"] == "ENQUEUE"

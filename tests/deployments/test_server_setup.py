@@ -46,4 +46,4 @@ def test_only_what_people_start_is_run_again_by_itself():
     assert tuple(by_name) == AUTOMATIONS
     rerun = by_name[AUTOMATIONS[-1]].trigger.model_dump(mode="json")
     assert rerun["match"]["prefect.run-count"] == "1"
-    assert rerun["match_related"]["prefect.resource.name"] == ["auto-refine", "auto-refine-nightly", "remove"]
+    assert rerun["match_related"]["prefect.resource.name"] == ["auto-refine", "auto-refine-nightly", "remove", "study"]
