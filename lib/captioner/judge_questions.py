@@ -43,7 +43,7 @@ def read_answer(text: str) -> Answer:
 
     Anything else is "unclear": "there is no doubt" and "yes or no" are neither.
     """
-    plain = _MARKS.sub(" ", _UNSPOKEN.sub(" ", text).lower()).strip()
+    plain = _MARKS.sub(" ", _UNSPOKEN.sub(" ", text).lower().replace("/", " or ")).strip()
     found = _AT_START.search(plain) or _AT_END.search(plain)
     if found is None:
         return "unclear"
