@@ -22,6 +22,7 @@ from lib.removers.products import ANCHOR_FILE
 from lib.report.gallery import Clip, Gallery, GalleryVideo, Variant, VariantResult, write_gallery
 from lib.settings import AutoRefineSettings, RunSettings
 from lib.video.clip import probe_clip
+from lib.video.decode import DEFAULT_FPS
 from tasks.jobs import seen_picture
 from tasks.result_jobs import FEATURES_FILE, SCORES_FILE, preview_folder
 
@@ -59,6 +60,7 @@ def gallery_video(video: VideoSummary, settings: RunSettings, results: list[Vari
     caption = _caption_of(video.name, settings)
     frame = seen_picture(caption[0]) if caption else None
     said = caption[1] if caption else {}
+    fps, frames = _rate_and_frames(results)
     return GalleryVideo(
         name=video.name,
         status=video.status,
@@ -71,7 +73,8 @@ def gallery_video(video: VideoSummary, settings: RunSettings, results: list[Vari
         caption_flags=[str(flag) for flag in said.get("prompt_flags") or []],
         caption_frame=_there(frame) if frame else None,
         results=results,
-        fps=_rate(results),
+        fps=fps,
+        frames=frames,
     )
 
 
@@ -155,14 +158,15 @@ def _caption_of(name: str, settings: RunSettings) -> tuple[Path, Mapping[str, An
         return path, {}
 
 
-def _rate(results: Iterable[VariantResult]) -> float:
+def _rate_and_frames(results: Iterable[VariantResult]) -> tuple[float, int]:
     for result in results:
         if result.result:
             try:
-                return float(probe_clip(result.result).fps)
+                info = probe_clip(result.result)
             except InputError:
                 continue
-    return 24.0
+            return float(info.fps), info.frame_count or 0
+    return float(DEFAULT_FPS), 0
 
 
 def _seconds(video: VideoSummary) -> dict[str, float]:

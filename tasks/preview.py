@@ -1,5 +1,6 @@
 """What a browser can play of a video and its masks, whatever they came as, and a picture to know the video by."""
 
+import os
 import time
 from collections.abc import Iterator
 
@@ -42,6 +43,7 @@ def preview(job: PreviewJob) -> PhaseRecord:
         key=job.cache_key,
         artifacts=artifacts_of([job.source, job.mask, job.thumbnail], job.output_dir),
         seconds=round(time.monotonic() - start, 3),
+        facts={"pid": os.getpid()},
     )
 
 

@@ -121,10 +121,10 @@ class StudyTable:
 
 def in_words(difference: PairedDifference, metric: Metric) -> str:
     """`+1.20 (0.80 … 1.60), better`."""
-    shown = f"{difference.mean:+.3g}"
+    shown = f"{difference.mean:+.2g}"
     if difference.low is None or difference.high is None:
         return f"{shown} (one video: no interval)"
-    return f"{shown} ({difference.low:.3g} … {difference.high:.3g}), {difference.verdict(metric.better)}"
+    return f"{shown} ({difference.low:.2g} … {difference.high:.2g}), {difference.verdict(metric.better)}"
 
 
 def _difference(key: str, difference: PairedDifference) -> dict[str, Any]:

@@ -164,7 +164,7 @@ def test_a_killed_workers_run_is_finished_by_the_automation(box: ServerBox, tmp_
     box.wait_for("second try", lambda: box.flow_run(run)["run_count"] == 2, 300)
     assert box.wait_for_state(run, "Completed", "Failed") == "Completed"
     assert "Crashed" in box.history(run)
-    assert {phase for _, phase in executed(out)} == {"refine"}
+    assert {phase for _, phase in executed(out)} == {"refine", "evaluate"}
     assert len(summary(out).videos) == 3
 
 

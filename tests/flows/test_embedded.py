@@ -68,7 +68,7 @@ def test_each_process_does_its_own_part(finished):
     pids: dict[str, set[int]] = {}
     for record in stored_records(finished.out):
         pids.setdefault(record.phase, set()).add(int(record.facts["pid"]))
-    assert set(pids) == {"coarse", "caption", "refine"}
+    assert set(pids) == {"coarse", "caption", "refine", "preview", "evaluate"}
     assert len(pids["caption"]) == 1
     assert pids["coarse"].isdisjoint(pids["refine"] | pids["caption"])
     assert pids["refine"].isdisjoint(pids["caption"])
@@ -79,7 +79,7 @@ def test_a_second_run_is_served_from_the_cache(finished):
     assert again.process.returncode == 0, again.text()
     assert finished.summary().counts == {"done": 0, "cached": 2, "failed": 0, "skipped": 0}
     states = query(finished.out, "select state_name, count(*) from task_run group by state_name")
-    assert dict(states)["Cached"] == 6  # three phases of two videos
+    assert dict(states)["Cached"] == 10  # three phases of two videos, their numbers and previews
 
 
 def test_a_conda_environment_without_prefect_runs_the_model_too(finished, tmp_path, monkeypatch):

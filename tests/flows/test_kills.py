@@ -29,7 +29,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 def words(dataset: Dataset, out: Path) -> list[str]:
-    return [*dataset.flags(out), "--max_workers", "2"]
+    return [*dataset.flags(out), "--max_workers", "2", "--no_metrics"]
 
 
 def summary(out: Path) -> Summary:
