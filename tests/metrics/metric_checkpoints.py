@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import torch
-from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTextModel
 
 from lib.metrics.networks.i3d import I3d
 from lib.metrics.networks.lpips import LpipsParams
@@ -32,31 +32,47 @@ def write_lpips(folder: Path, params: LpipsParams | None = None) -> Path:
 
 
 def write_i3d(path: Path) -> Path:
-    """`i3d_rgb_imagenet.pt` with its classifier."""
-    torch.manual_seed(2)
-    net = I3d()
-    for module in net.modules():
-        if isinstance(module, torch.nn.Conv3d):
-            torch.nn.init.kaiming_normal_(module.weight)  # otherwise hardly anything comes through
-    tensors = dict(net.state_dict())
+    """`i3d_rgb_imagenet.pt` with its classifier, as the torch of its days wrote it: no zip, no counts of batches."""
+    generator = torch.Generator().manual_seed(2)
+    tensors: dict[str, torch.Tensor] = {}
+    for key, empty in I3d().state_dict().items():
+        if key.endswith("conv3d.weight"):
+            inputs = empty[0].numel()
+            tensors[key] = torch.randn(empty.shape, generator=generator) * (2 / inputs) ** 0.5  # lets signals through
+        elif key.endswith(("bn.bias", "running_mean")):
+            tensors[key] = 0.2 * torch.randn(empty.shape, generator=generator)
+        elif not key.endswith("num_batches_tracked"):
+            tensors[key] = 0.5 + torch.rand(empty.shape, generator=generator)
     tensors["logits.conv3d.weight"] = torch.zeros(400, 1024, 1, 1, 1)
     tensors["logits.conv3d.bias"] = torch.zeros(400)
     path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(tensors, path)
+    torch.save(tensors, path, _use_new_zipfile_serialization=False)
     return path
 
 
+_CLIP = {
+    "hidden_size": 16,
+    "intermediate_size": 32,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "projection_dim": 8,
+}
+
+
 def write_clip_model(folder: Path) -> Path:
-    """A CLIP model's picture tower, very small."""
+    """A CLIP model as it is published, with both towers, very small; in half precision."""
     torch.manual_seed(3)
-    config = CLIPVisionConfig(
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        image_size=32,
-        patch_size=8,
+    config = CLIPConfig(
+        text_config={**_CLIP, "vocab_size": 50, "bos_token_id": 0, "eos_token_id": 1},
+        vision_config={**_CLIP, "image_size": 32, "patch_size": 8},
         projection_dim=8,
     )
-    CLIPVisionModelWithProjection(config).save_pretrained(folder)
+    CLIPModel(config).half().save_pretrained(folder)
+    return folder
+
+
+def write_text_model(folder: Path) -> Path:
+    """Another part of CLIP: what pipelines call their text encoder."""
+    config = CLIPTextConfig(**_CLIP, vocab_size=50, bos_token_id=0, eos_token_id=1, max_position_embeddings=50)
+    CLIPTextModel(config).save_pretrained(folder)
     return folder

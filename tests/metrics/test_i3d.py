@@ -1,10 +1,12 @@
 """I3D: its file's layout, its padding, and the features that VFID takes."""
 
+import copy
 import math
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from metric_checkpoints import write_i3d
 
 from lib.errors import InputError
@@ -49,6 +51,65 @@ def test_same_padding_as_defined(side, window, stride):
     assert torch.nn.functional.max_pool1d(padded[None, None], window, stride).shape[-1] == wanted
 
 
+def _written_out(state: dict[str, torch.Tensor], clip: torch.Tensor, own_statistics: bool) -> torch.Tensor:
+    """The network as the paper's figure 3 and the facts in lib/metrics/networks/i3d.py have it."""
+
+    def around(x, size, stride):
+        padding = []
+        for side, window, step in zip(x.shape[:1:-1], size[::-1], stride[::-1], strict=True):
+            total = max((math.ceil(side / step) - 1) * step + window - side, 0)
+            padding += [total // 2, total - total // 2]
+        return F.pad(x, padding)
+
+    def unit(x, name, stride=1):
+        weight = state[f"{name}.conv3d.weight"]
+        y = F.conv3d(around(x, weight.shape[2:], (stride,) * 3), weight, stride=stride)
+        mean, variance = state[f"{name}.bn.running_mean"], state[f"{name}.bn.running_var"]
+        if own_statistics:
+            mean, variance = y.mean(dim=(0, 2, 3, 4)), y.var(dim=(0, 2, 3, 4), correction=0)
+        mean, variance, weight, bias = (
+            values.view(1, -1, 1, 1, 1)
+            for values in (mean, variance, state[f"{name}.bn.weight"], state[f"{name}.bn.bias"])
+        )
+        return torch.clamp((y - mean) / torch.sqrt(variance + 0.001) * weight + bias, min=0)
+
+    def pool(x, size, stride):
+        return F.max_pool3d(around(x, size, stride), size, stride)
+
+    def mixed(x, name):
+        third, fourth = unit(unit(x, f"{name}.b2a"), f"{name}.b2b"), pool(x, (3, 3, 3), (1, 1, 1))
+        second = unit(unit(x, f"{name}.b1a"), f"{name}.b1b")
+        return torch.cat([unit(x, f"{name}.b0"), second, third, unit(fourth, f"{name}.b3b")], dim=1)
+
+    x = pool(unit(clip, "Conv3d_1a_7x7", 2), (1, 3, 3), (1, 2, 2))
+    x = pool(unit(unit(x, "Conv3d_2b_1x1"), "Conv3d_2c_3x3"), (1, 3, 3), (1, 2, 2))
+    x = pool(mixed(mixed(x, "Mixed_3b"), "Mixed_3c"), (3, 3, 3), (2, 2, 2))
+    for letter in "bcdef":
+        x = mixed(x, f"Mixed_4{letter}")
+    return mixed(mixed(pool(x, (2, 2, 2), (2, 2, 2)), "Mixed_5b"), "Mixed_5c")
+
+
+@pytest.mark.parametrize("own_statistics", [False, True])
+def test_against_the_network_written_out(net, own_statistics):
+    exact = copy.deepcopy(net).double()  # normalising few numbers makes rounding errors large
+    clip = torch.rand(1, 3, 11, 72, 65, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    with torch.inference_mode():
+        found = exact(clip, own_statistics)
+        expected = _written_out(exact.state_dict(), clip, own_statistics)
+    assert expected.std() > 0.1
+    assert torch.allclose(found, expected, rtol=1e-9, atol=1e-9)
+
+
+def test_the_clips_own_statistics_leave_the_stored_ones_alone(net):
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    clip = torch.rand(1, 3, 8, 40, 40)
+    with torch.inference_mode():
+        first, stored, second = net(clip, True), net(clip), net(clip, True)
+    assert torch.equal(first, second)
+    assert not torch.allclose(first, stored, atol=1e-3)
+    assert all(torch.equal(value, net.state_dict()[key]) for key, value in before.items())
+
+
 def test_the_sizes_of_what_comes_out(net):
     with torch.inference_mode():
         assert net(torch.rand(1, 3, 9, 40, 65)).shape == (1, 1024, 2, 2, 3)
@@ -61,15 +122,16 @@ def _moments(count: int) -> list[Moment]:
     return [Moment(n, frames[0, n], frames[0, n], frames[1, n], hole, ~hole) for n in range(count)]
 
 
-def test_features_are_the_mean_of_the_last_module(net, monkeypatch):
+@pytest.mark.parametrize("own_statistics", [False, True])
+def test_features_are_the_mean_of_the_last_module(net, monkeypatch, own_statistics):
     monkeypatch.setattr(i3d_features, "SIZE", (24, 40))
-    metric = I3dFeatures(net, CPU)
+    metric = I3dFeatures(net, CPU, own_statistics)
     moments = _moments(9)
     for moment in moments:
         metric.add(moment)
     clip = torch.from_numpy(np.stack([moment.result for moment in moments])).permute(3, 0, 1, 2)[None].float() / 255
     with torch.inference_mode():
-        expected = net(clip).mean(dim=(0, 2, 3, 4)).numpy()
+        expected = net(clip, own_statistics).mean(dim=(0, 2, 3, 4)).numpy()
     found = metric.arrays()
     assert found["i3d_result"].shape == found["i3d_truth"].shape == (1024,)
     assert np.allclose(found["i3d_result"], expected, atol=1e-5)

@@ -10,8 +10,9 @@ from metric_checkpoints import TINY_CHANNELS, write_lpips
 
 from lib.errors import InputError
 from lib.metrics.moment import Moment
+from lib.metrics.networks import lpips as lpips_module
 from lib.metrics.networks.lpips import Lpips, LpipsMetric, LpipsParams
-from lib.metrics.networks.weights import BACKBONE_FILE, HEADS_FILE
+from lib.metrics.networks.weights import BACKBONE_FILE, HEADS_FILE, PUBLISHED_HEADS_FILE
 
 TINY = LpipsParams(TINY_CHANNELS)
 CPU = torch.device("cpu")
@@ -65,9 +66,10 @@ def test_against_the_formula(tmp_path):
     assert metric.values()["lpips"] == pytest.approx(expected, rel=1e-4)
 
 
-def test_equal_frames_have_no_distance_and_batches_do_not_count(tmp_path):
+def test_equal_frames_have_no_distance_and_batches_do_not_count(tmp_path, monkeypatch):
+    monkeypatch.setattr(lpips_module, "_BATCH_PIXELS", 4 * 64 * 72 + 1)
     net = Lpips.load(write_lpips(tmp_path, TINY), TINY)
-    results, truths = _frames(11, 3), _frames(11, 4)  # more than a batch
+    results, truths = _frames(11, 3), _frames(11, 4)  # three batches, the last not full
     whole, same = LpipsMetric(net, CPU), LpipsMetric(net, CPU)
     single = []
     for moment, equal in zip(_moments(results, truths), _moments(results, results), strict=True):
@@ -80,8 +82,10 @@ def test_equal_frames_have_no_distance_and_batches_do_not_count(tmp_path):
     assert whole.values()["lpips"] == pytest.approx(np.mean(single), rel=1e-5)
 
 
-def test_published_sizes_load(tmp_path):
-    net = Lpips.load(write_lpips(tmp_path))
+def test_published_sizes_and_names_load(tmp_path):
+    folder = write_lpips(tmp_path)
+    (folder / HEADS_FILE).rename(folder / PUBLISHED_HEADS_FILE)
+    net = Lpips.load(folder)
     assert net(torch.zeros(1, 3, 64, 64), torch.ones(1, 3, 64, 64)).item() > 0
 
 
@@ -94,9 +98,26 @@ def test_files_that_do_not_fit_say_so(tmp_path):
         Lpips.load(folder, TINY)
 
 
-def test_frames_too_small_for_the_network_are_a_reason(tmp_path):
-    metric = LpipsMetric(Lpips.load(write_lpips(tmp_path, TINY), TINY), CPU)
-    for moment in _moments(_frames(1, 1, 24, 40), _frames(1, 2, 24, 40)):
+@pytest.mark.parametrize("content", [b"", b"<html>", b"version https://git-lfs.github.com/spec/v1", b"\x80\x02", None])
+def test_damaged_files_say_so(tmp_path, content):
+    folder = write_lpips(tmp_path, TINY)
+    old = folder / BACKBONE_FILE
+    torch.save(torch.load(old), old, _use_new_zipfile_serialization=False)
+    old.write_bytes(old.read_bytes()[:200] if content is None else content)
+    with pytest.raises(InputError, match=r"alexnet-owt.*cannot be read as weights \(.+\); fetch it again"):
+        Lpips.load(folder, TINY)
+
+
+def _measured(folder: Path, height: int, width: int) -> LpipsMetric:
+    metric = LpipsMetric(Lpips.load(folder, TINY), CPU)
+    for moment in _moments(_frames(1, 1, height, width), _frames(1, 2, height, width)):
         metric.add(moment)
+    return metric
+
+
+def test_frames_too_small_for_the_network_are_a_reason(tmp_path):
+    folder = write_lpips(tmp_path, TINY)
+    assert _measured(folder, 31, 40).values()["lpips"] > 0
+    metric = _measured(folder, 30, 40)
     assert not metric.values()
-    assert "40x24" in metric.unavailable()["lpips"]
+    assert "40x30" in metric.unavailable()["lpips"]

@@ -1,7 +1,9 @@
 """Temporal consistency: how alike CLIP finds neighbouring frames (Esser et al., ICCV 2023, "frame consistency")."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,6 +11,7 @@ from PIL import Image
 
 from lib.errors import InputError
 from lib.metrics.moment import Moment
+from lib.metrics.networks.pictures import measuring
 
 _MEAN, _DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)  # CLIP's training data
 _BATCH = 16  # frames
@@ -19,32 +22,59 @@ class ClipEncoder:
 
     def __init__(self, folder: Path, device: torch.device) -> None:
         """Raises InputError: the folder holds no such model."""
-        from transformers import CLIPVisionModelWithProjection
-
-        try:
-            net = CLIPVisionModelWithProjection.from_pretrained(folder, local_files_only=True)
-        except (OSError, ValueError, RuntimeError, KeyError) as error:
-            raise InputError(
-                f"{folder}: cannot be read as a CLIP model ({str(error).splitlines()[0]}); expected config.json and "
-                "model.safetensors, as of openai/clip-vit-large-patch14"
-            ) from None
-        self._net = net.to(device).eval().requires_grad_(False)  # type: ignore[arg-type]
+        net = _load(folder)
+        self._net = net.to(device).eval().requires_grad_(False)
         self._device = device
-        self._side: int = net.config.image_size  # type: ignore[assignment] (a list only for other models)
+        self.side: int = net.config.image_size
 
-    @torch.inference_mode()
-    def embed(self, frames: Sequence[np.ndarray]) -> torch.Tensor:
-        """(n, d) embeddings of length 1 of (H, W, 3) uint8 frames."""
-        stack = np.stack([_prepared(frame, self._side) for frame in frames])
-        found = self._net(pixel_values=torch.from_numpy(stack).to(self._device)).image_embeds.float()
-        return torch.nn.functional.normalize(found, dim=-1)
+    def embed(self, pictures: Sequence[np.ndarray]) -> torch.Tensor:
+        """(n, d) embeddings of length 1 of `prepared` pictures."""
+        with measuring():
+            found = self._net(pixel_values=torch.from_numpy(np.stack(pictures)).to(self._device)).image_embeds
+            return torch.nn.functional.normalize(found, dim=-1)
 
 
-def _prepared(frame: np.ndarray, side: int) -> np.ndarray:
+def _load(folder: Path) -> Any:
+    from safetensors import SafetensorError
+    from transformers import CLIPVisionModelWithProjection
+
+    load: Any = CLIPVisionModelWithProjection.from_pretrained  # what it returns depends on its arguments
+    try:
+        with _quiet():
+            net, report = load(folder, local_files_only=True, dtype=torch.float32, output_loading_info=True)
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+        raise _not_clip(folder, str(error).splitlines()[0]) from None
+    if missing := sorted(report["missing_keys"]):  # these got random numbers
+        raise _not_clip(folder, f"{len(missing)} keys missing, {missing[0]} for one")
+    return net
+
+
+def _not_clip(folder: Path, why: str) -> InputError:
+    return InputError(
+        f"{folder}: cannot be read as a CLIP model ({why}); expected config.json and model.safetensors, as of "
+        "openai/clip-vit-large-patch14"
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without a progress bar, and without a report on the weights of CLIP's text tower: nothing here needs it."""
+    from transformers.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+        logging.enable_progress_bar()
+
+
+def prepared(frame: np.ndarray, side: int) -> np.ndarray:
     """(3, side, side) float32 as CLIP was trained: shorter side scaled (bicubic), middle cut out, normalised."""
     picture = Image.fromarray(frame)
-    scale = side / min(picture.size)
-    width, height = (max(side, round(length * scale)) for length in picture.size)
+    width, height = (length * side // min(picture.size) for length in picture.size)
     left, top = (width - side) // 2, (height - side) // 2
     cut = picture.resize((width, height), Image.Resampling.BICUBIC).crop((left, top, left + side, top + side))
     values = (np.asarray(cut, np.float32) / 255 - np.array(_MEAN, np.float32)) / np.array(_DEVIATION, np.float32)
@@ -63,7 +93,7 @@ class TemporalConsistency:
         self._total, self._count = 0.0, 0
 
     def add(self, moment: Moment) -> None:
-        self._waiting.append(moment.result)
+        self._waiting.append(prepared(moment.result, self._encoder.side))
         if len(self._waiting) == _BATCH:
             self._measure()
 

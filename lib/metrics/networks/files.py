@@ -1,7 +1,5 @@
 """Reading the metrics' weight files: tensors only, and only what fits."""
 
-import pickle
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,8 +19,8 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: cannot be read as weights ({str(error).splitlines()[0]}); fetch it again") from None
+    except Exception as error:  # of a damaged file, torch's unpickler raises whatever it stumbles over
+        raise InputError(f"{path}: cannot be read as weights ({_first_line(error)}); fetch it again") from error
     if not isinstance(content, Mapping) or not all(isinstance(value, torch.Tensor) for value in content.values()):
         raise InputError(f"{path}: found a {type(content).__name__}, expected a state dict of tensors; fetch it again")
     return dict(content)
@@ -43,3 +41,7 @@ def fill(net: nn.Module, tensors: Mapping[str, torch.Tensor], path: Path) -> Non
         raise InputError(f"{path}: does not fit the network: {'; '.join(said)}; fetch the published file")
     net.load_state_dict(dict(tensors), strict=False)
     net.eval().requires_grad_(False)
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), "") or type(error).__name__

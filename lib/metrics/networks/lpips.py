@@ -1,7 +1,10 @@
 """LPIPS v0.1 with AlexNet (Zhang, Isola, Efros, Shechtman, Wang: CVPR 2018, section 3 and figure 3).
 
 The backbone has the layout of torchvision's AlexNet (Krizhevsky 2014), of whose file the classifier is not needed; the
-heads that of the published `weights/v0.1/alex.pth`.
+heads that of the published `weights/v0.1/alex.pth`. Facts, from the authors' program (richzhang/PerceptualSimilarity,
+version 0.1): pictures in -1..1 are shifted and scaled; what is compared is what ReLU gives after each of the five
+convolutions; vectors are divided by their length + 1e-10; the heads have no bias and, in training, a dropout before
+them, hence their keys; layers are averaged over pixels and added.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,12 +17,13 @@ from torch import nn
 
 from lib.metrics.moment import Moment
 from lib.metrics.networks.files import fill, read_tensors
-from lib.metrics.networks.pictures import to_tensor
-from lib.metrics.networks.weights import BACKBONE_FILE, HEADS_FILE
+from lib.metrics.networks.pictures import measuring, to_tensor
+from lib.metrics.networks.weights import BACKBONE_FILE, heads_file
 
 _SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # of the published ScalingLayer, for -1..1
 _TINY = 1e-10
-_BATCH = 8  # frames
+_BATCH_PIXELS = 8 * 1280 * 720  # frames that go through the network at a time have as many pixels, or are one
+_SMALLEST = 31  # pixels: below, the second pooling has nothing to pool
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,8 @@ class Lpips(nn.Module):
         backbone = read_tensors(folder / BACKBONE_FILE)
         convolutions = {key: value for key, value in backbone.items() if not key.startswith("classifier.")}
         fill(net.backbone, convolutions, folder / BACKBONE_FILE)
-        fill(net.heads, _heads(read_tensors(folder / HEADS_FILE)), folder / HEADS_FILE)
+        heads = heads_file(folder)
+        fill(net.heads, _heads(read_tensors(heads)), heads)
         return net.eval()
 
     def forward(self, one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
@@ -120,15 +125,15 @@ class LpipsMetric:
             self._problem = f"frames of {width}x{height} are too small for AlexNet (at least {_SMALLEST} pixels)"
             return
         self._waiting.append((moment.result, moment.truth))
-        if len(self._waiting) == _BATCH:
+        if (len(self._waiting) + 1) * moment.hole.size > _BATCH_PIXELS:
             self._measure()
 
-    @torch.inference_mode()
     def _measure(self) -> None:
         if not self._waiting:
             return
         results, truths = zip(*self._waiting, strict=True)
-        found = self._net(to_tensor(results, self._device), to_tensor(truths, self._device))
+        with measuring():
+            found = self._net(to_tensor(results, self._device), to_tensor(truths, self._device))
         self._total += float(found.double().sum())
         self._count += len(self._waiting)
         self._waiting.clear()
@@ -142,6 +147,3 @@ class LpipsMetric:
 
     def arrays(self) -> dict[str, np.ndarray]:
         return {}
-
-
-_SMALLEST = 35  # pixels: below, the second pooling has nothing to pool

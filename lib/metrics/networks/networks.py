@@ -1,6 +1,7 @@
 """All networks that there are weights for: loaded once a process, for any number of clips."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 
@@ -37,13 +38,13 @@ class MetricNetworks:
             flow=RaftFlow(weights.raft, device) if weights.raft else None,
         )
 
-    def accumulators(self) -> list[Accumulator]:
-        """Metrics for one clip."""
+    def accumulators(self, protocol: Literal["plain", "propainter"] = "plain") -> list[Accumulator]:
+        """Metrics for one clip. For VFID, protocol `propainter` normalises as published programs do."""
         found: list[Accumulator] = []
         if self.lpips:
             found.append(LpipsMetric(self.lpips, self.device))
         if self.i3d:
-            found.append(I3dFeatures(self.i3d, self.device))
+            found.append(I3dFeatures(self.i3d, self.device, own_statistics=protocol == "propainter"))
         if self.clip:
             found.append(TemporalConsistency(self.clip))
         return found
