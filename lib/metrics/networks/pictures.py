@@ -15,7 +15,7 @@ def to_tensor(frames: Sequence[np.ndarray], device: torch.device) -> torch.Tenso
 
 @contextmanager
 def measuring() -> Iterator[None]:
-    """Without gradients, and with convolutions in full float32: TF32 has three digits, numbers here are given with six."""
+    """Without gradients, and with convolutions in full float32: TF32 has three digits, scores are given with six."""
     before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False
     try:
