@@ -115,12 +115,8 @@ def test_the_file_can_be_read_alone_and_back(tmp_path):
     assert content["questions"]["remainder"] == REMAINDER_QUESTION
     assert content["frames"][0]["new_object_said"] == [GARBAGE, YES]
     again = read_judgement(job.json_path)
-    assert (again.verdict, again.key, again.model, again.model_sha256) == (
-        "new object",
-        "judge-1",
-        "Scripted-VL-0B",
-        "abc",
-    )
+    told = (again.verdict, again.key, again.model, again.model_sha256)
+    assert told == ("new object", "judge-1", "Scripted-VL-0B", "abc")
     digest = write_judgement(tmp_path / "copy.json", again)
     assert (tmp_path / "copy.json").read_bytes() == job.json_path.read_bytes()
     assert digest == record["sha256"]

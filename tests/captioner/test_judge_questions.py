@@ -8,7 +8,6 @@ from lib.captioner.judge_questions import (
     read_answer,
 )
 
-
 WRAPPINGS = (
     "{}",
     "{}.",
