@@ -79,6 +79,8 @@ class Judgement:
     @property
     def summary(self) -> str:
         """The verdict in a few words, with the frames (counted from 0)."""
+        if not self.frames:
+            return "no frame was judged"
         shown = [
             f"{what} ({_frames(found)})"
             for name, what in (("remainder", "a remainder of the object"), ("new_object", "something new"))
@@ -119,7 +121,9 @@ def judge_pictures(job: JudgeJob, captioner: object) -> Judgement:
     if not isinstance(captioner, Answering):
         raise InputError(NEEDS_MODEL.format(backend=getattr(captioner, "name", type(captioner).__name__)))
     frames = tuple(_judged(pictures, captioner) for pictures in job.pictures)
-    return Judgement(job.video, frames, captioner.name, job.model_sha256, job.key, captioner.facts())
+    # The captioner's own version is of how it words captions.
+    facts = {name: value for name, value in captioner.facts().items() if name != "version"}
+    return Judgement(job.video, frames, captioner.name, job.model_sha256, job.key, facts)
 
 
 def write_judgement(path: Path, judgement: Judgement) -> str:
@@ -209,6 +213,4 @@ def _frame(values: Mapping[str, Any]) -> FrameJudgement:
 
 
 def _frames(indices: Sequence[int]) -> str:
-    if not indices:
-        return "no frame"
     return f"frame{'s' if len(indices) > 1 else ''} {', '.join(map(str, indices))}"

@@ -51,7 +51,7 @@ def judged(*frames: tuple[str, str]) -> Judgement:
             "new object",
             "something new (frame 10) seen; neither yes nor no was answered (frame 0)",
         ),
-        ([], "unclear", "no remainder and nothing new seen (no frame)"),
+        ([], "unclear", "no frame was judged"),
     ],
 )
 def test_the_verdict_is_the_worst_of_all_frames(frames, verdict, summary):
