@@ -26,7 +26,8 @@ def data_set_scores(scores: Mapping[str, Scores], features: Mapping[str, Path] |
     """Means over the videos that have a number; protocol `propainter` weighs them by frames, as papers do.
 
     Args:
-        features: by video, the file with what VFID is made of.
+        features: by video, the file with what VFID is made of; that of a video without VFID is from earlier runs and
+            left alone.
     """
     means, counts = {}, {}
     for key in METRICS:
@@ -37,12 +38,15 @@ def data_set_scores(scores: Mapping[str, Scores], features: Mapping[str, Path] |
             counts[key] = len(having)
     unavailable = {key: why for one in scores.values() for key, why in one.unavailable.items() if key not in means}
     notes: tuple[str, ...] = ()
-    if "vfid" not in unavailable:
-        value, said = vfid(_read_features(features or {}))
+    wanted = {name for name, one in scores.items() if "vfid" not in one.unavailable}
+    found = _read_features({name: path for name, path in (features or {}).items() if name in wanted})
+    if wanted:
+        value, said = vfid(found)
         if value is None:
             unavailable["vfid"] = said
         else:
-            means["vfid"], counts["vfid"] = value, len(features or {})
+            means["vfid"], counts["vfid"] = value, len(found)
+            unavailable.pop("vfid", None)
             notes = (said,) if said else ()
     return DataSetScores(means, counts, unavailable, notes)
 

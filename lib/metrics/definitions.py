@@ -21,7 +21,8 @@ _TRUTH = "ground truth (--gt_root)"
 _WANG = "Wang, Bovik, Sheikh, Simoncelli: Image quality assessment, IEEE TIP 2004"
 _PSNR = (
     "10 log10(255² / mean squared error) against the ground truth; equal pixels count as 100 dB. Protocol plain: one "
-    "mean over all pixels of the clip; protocol propainter: at 432x240, the mean of the frames' values."
+    "mean over all pixels of the clip; protocol propainter: at 432x240, the mean of the frames' values. Published "
+    "programs make their results at 432x240; here larger ones are scaled down, and what was encoded is measured."
 )
 _SSIM = (
     "Structural similarity with the ground truth, per channel with uniform windows (protocol plain: 7x7 at full size; "
@@ -43,7 +44,7 @@ def _hole(key: str, label: str, unit: str, definition: str) -> Metric:
 
 
 _ALL = [
-    *_against_truth("psnr", "PSNR", "dB", _PSNR, "ITU-R BT.500 practice; scikit-image"),
+    *_against_truth("psnr", "PSNR", "dB", _PSNR, "mean squared error against the peak 255; scikit-image"),
     *_against_truth("ssim", "SSIM", "", _SSIM, f"{_WANG}; scikit-image"),
     Metric(
         "lpips",

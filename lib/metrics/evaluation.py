@@ -21,7 +21,7 @@ from lib.settings import Processing
 from lib.video.clip import iter_frames, probe_clip
 from lib.video.compose import Blend
 from lib.video.masks import dilate
-from lib.video.sizes import fit_longer_side, processing_size, resize_frame, resize_mask, resize_masks
+from lib.video.sizes import fit_longer_side, processing_size, resize_frame, resize_mask
 
 Protocol = Literal["plain", "propainter"]
 _PAPER_SIZE = (240, 432)  # (H, W) that video-inpainting papers measure at
@@ -131,13 +131,13 @@ class _Clip:
         if self._files.truth is None:
             return NO_TRUTH
         truth = probe_clip(self._files.truth)
-        found, wanted = truth.width / truth.height, self._size[1] / self._size[0]
-        if abs(found / wanted - 1) > _ASPECT_TOLERANCE:
-            return (
-                f"the ground truth has {truth.width}x{truth.height} pixels, the result {self._size[1]}x{self._size[0]}:"
-                " another aspect ratio"
-            )
-        return ""
+        # A removal may stretch frames (--height and --width): the truth is stretched as the source was.
+        if any(_similar((truth.height, truth.width), size) for size in (self._source_size, self._size)):
+            return ""
+        return (
+            f"the ground truth has {truth.width}x{truth.height} pixels, the result {self._size[1]}x{self._size[0]}:"
+            " another aspect ratio"
+        )
 
     def moments(self, size: tuple[int, int] | None) -> Iterator[Moment]:
         """Every frame, at `size` (H, W) if one is given."""
@@ -176,15 +176,22 @@ class _Clip:
                 f"{self._files.source}: holds {found} frames, its result {self._files.result} {self.count}"
             )
 
-    def _holes(self) -> np.ndarray:
-        """The masks as the removal widened them, at its processing size."""
+    def _holes(self) -> Iterator[np.ndarray]:
+        """The masks as the removal widened them, at its processing size. All of them are read at once, a byte
+        a pixel: a third of one copy of the frames, of which a removal holds several."""
         work = self._processing
         track = read_mask_track(self._files.source, self._files.masks, self.count, self._source_size, work)
         size = fit_longer_side(processing_size(self._source_size, work.height, work.width), work.max_img_size)
-        return dilate(resize_masks(track.masks, size), work.mask_dilation_iter)
+        for mask in track.masks:
+            yield dilate(resize_mask(mask, size)[None], work.mask_dilation_iter)[0]
 
 
 _WITHOUT_PREVIOUS = ("index", "source", "result", "truth", "hole", "kept")
+
+
+def _similar(size: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether two (H, W) have about the same aspect ratio."""
+    return abs(size[1] * other[0] / (size[0] * other[1]) - 1) <= _ASPECT_TOLERANCE
 
 
 def _farther(hole: np.ndarray, reach: int) -> np.ndarray:

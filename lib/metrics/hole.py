@@ -1,6 +1,5 @@
 """What needs no ground truth: how large holes are, what changed outside of them, how much they flicker."""
 
-from collections import deque
 from collections.abc import Sequence
 
 import cv2
@@ -61,22 +60,24 @@ class KeptDifference:
 class Flicker:
     """Amplitude, in gray levels, of the frame-to-frame change of the hole's brightness against its surroundings.
 
-    d_t is the mean of the result in the hole less the mean of the source in a ring around it, per channel. The flicker
-    is the mean over frames and channels of |d_t - (d_{t-1} + d_{t+1}) / 2| / 2: a for a brightness that goes up and
-    down by a from frame to frame, 0 for one that drifts evenly.
+    d_t is the mean of the result in the hole less the mean of the source in a ring of 16 pixels around it (of the
+    source, so that the blend has no part in it), per channel. The flicker is the mean over frames and channels of
+    |d_t - (d_{t-1} + d_{t+1}) / 2| / 2: a for a brightness that goes up and down by a from frame to frame, 0 for one
+    that drifts evenly.
     """
 
     keys: Sequence[str] = ("flicker_inside",)
 
     def __init__(self) -> None:
-        self._last: deque[np.ndarray | None] = deque(maxlen=3)
+        self._last: list[np.ndarray] = []  # at most three frames in a row
         self._total, self._count = 0.0, 0
 
     def add(self, moment: Moment) -> None:
-        self._last.append(_against_surroundings(moment))
-        if len(self._last) == 3 and all(found is not None for found in self._last):
+        found = _against_surroundings(moment)
+        self._last = [] if found is None else [*self._last[-2:], found]
+        if len(self._last) == 3:
             before, now, after = self._last
-            self._total += float(np.abs(now - (before + after) / 2).mean() / 2)  # type: ignore[operator]
+            self._total += float(np.abs(now - (before + after) / 2).mean() / 2)
             self._count += 1
 
     def values(self) -> dict[str, float]:
@@ -95,7 +96,7 @@ def _against_surroundings(moment: Moment) -> np.ndarray | None:
         return None
     size = 2 * _RING + 1
     near = cv2.dilate(moment.hole.astype(np.uint8), np.ones((size, size), np.uint8)).astype(bool)
-    ring = near & moment.kept
+    ring = near & ~moment.hole
     if not ring.any():
         return None
     return moment.result[moment.hole].mean(axis=0) - moment.source[ring].mean(axis=0)

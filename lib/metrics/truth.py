@@ -1,6 +1,6 @@
 """PSNR and SSIM against the ground truth: of whole frames, inside the hole, outside of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +10,10 @@ from lib.metrics.moment import Moment
 
 PSNR_OF_EQUAL = 100.0  # dB: JSON has no infinity, and one equal frame must not decide a mean
 REGIONS = ("", "_inside", "_outside")
-# Encoding and resizing change what is in the hole as they change the rest; an object differs by more.
-_SAME_LEVELS, _SAME_RATIO = 3.0, 2.0
+# Encoding and resizing change what is in the hole as they change the rest; an object differs by more. A truth that
+# differs by a lot all over (badly aligned, say) is not the video itself.
+_SAME_LEVELS, _SAME_RATIO, _SAME_LEVELS_AT_MOST = 3.0, 2.0, 10.0
+_NO_PIXEL = {"": "there is no frame", "_inside": "no frame has a hole", "_outside": "the holes fill all frames"}
 
 
 @dataclass
@@ -59,7 +61,7 @@ class Psnr:
         return found if self._per_frame else {key: psnr_of(error) for key, error in found.items()}
 
     def unavailable(self) -> dict[str, str]:
-        return {}
+        return _without_pixels("psnr", self._means)
 
     def arrays(self) -> dict[str, np.ndarray]:
         return {}
@@ -106,7 +108,7 @@ class Ssim:
 
     def unavailable(self) -> dict[str, str]:
         if self._too_small is None:
-            return {}
+            return _without_pixels("ssim", self._means)
         height, width = self._too_small
         return dict.fromkeys(self.keys, f"frames of {width}x{height} are smaller than the window of {self._window}")
 
@@ -131,12 +133,17 @@ class TruthCheck:
     @property
     def is_input(self) -> bool:
         around = self._outside.value if self._outside.weight else 0.0
-        return bool(self._inside.weight) and self._inside.value < max(_SAME_LEVELS, _SAME_RATIO * around)
+        least = min(max(_SAME_LEVELS, _SAME_RATIO * around), _SAME_LEVELS_AT_MOST)
+        return bool(self._inside.weight) and self._inside.value < least
 
 
 def psnr_of(error: float) -> float:
     """dB of a mean squared error of gray levels."""
     return min(PSNR_OF_EQUAL, 10 * float(np.log10(255**2 / error))) if error > 0 else PSNR_OF_EQUAL
+
+
+def _without_pixels(key: str, means: Mapping[str, _Mean]) -> dict[str, str]:
+    return {f"{key}{region}": _NO_PIXEL[region] for region, mean in means.items() if not mean.weight}
 
 
 def _regions(moment: Moment) -> dict[str, np.ndarray]:

@@ -16,20 +16,20 @@ from lib.video.masks import dilate
 
 @pytest.mark.parametrize("kind", ["pan", "parallax"])
 def test_truth_before_propagation_before_telea(kind, tmp_path):
-    scene = render_scene(kind)
-    frames, masks = scene.frames[:24], scene.masks[:24]
-    holes = dilate(masks, PROCESSING.mask_dilation_iter)
+    scene = render_scene(kind, (144, 256), frames=16)
+    holes = dilate(scene.masks, PROCESSING.mask_dilation_iter)
     filled = {
-        "truth": scene.clean[:24],
-        "two passes": _propagated(frames, holes, 2),
-        "one pass": _propagated(frames, holes, 1),
-        "telea": np.stack([paint_with_telea(frame, hole) for frame, hole in zip(frames, holes, strict=True)]),
+        "truth": scene.clean,
+        "two passes": _propagated(scene.frames, holes, 2),
+        "one pass": _propagated(scene.frames, holes, 1),
+        "telea": np.stack([paint_with_telea(*pair) for pair in zip(scene.frames, holes, strict=True)]),
     }
-    for name, clip in (("source", frames), ("masks", masks.astype(np.uint8) * 255), ("truth", filled["truth"])):
+    masks = scene.masks.astype(np.uint8) * 255
+    for name, clip in (("source", scene.frames), ("masks", masks), ("truth", scene.clean)):
         write_frames(tmp_path / name, clip)
     scores = {}
     for name, clip in filled.items():
-        result = write_frames(tmp_path / f"result {name}", np.stack(list(compose(frames, clip, holes, BLEND))))
+        result = write_frames(tmp_path / f"result {name}", np.stack(list(compose(scene.frames, clip, holes, BLEND))))
         files = ClipFiles(tmp_path / "source", tmp_path / "masks", result, tmp_path / "truth")
         scores[name] = evaluate_clip(files, PROCESSING, BLEND)[0].values
     for key in ("psnr_inside", "ssim_inside"):
