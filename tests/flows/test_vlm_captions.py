@@ -102,7 +102,7 @@ def test_a_file_captioned_by_hand_is_kept(two, run_flow, finished, model, monkey
     job = replace(base, video_path=str(two.videos / "bear"), mask_path=str(two.masks / "bear"), output_yaml=str(path))
     run_caption_job(replace(job, force=True), load_captioner(CaptionerOptions("palette")))
     by_hand = path.read_bytes()
-    assert run_flow(words(two, finished, model)).executed() == {("bear", "caption"), ("bear", "refine")}
+    assert run_flow(words(two, finished, model)).executed() == {("bear", p) for p in ("caption", "refine", "evaluate")}
     assert path.read_bytes() == by_hand
 
 
@@ -116,7 +116,8 @@ def test_only_the_video_without_caption_reaches_the_pool(two, run_flow, finished
         return run_batch(batch, *rest)
 
     monkeypatch.setattr(caption_module, "run_caption_batch", noted)
-    assert run_flow(words(two, finished, model)).executed() == {("dog", p) for p in ("coarse", "caption", "refine")}
+    phases = ("coarse", "caption", "refine", "evaluate")
+    assert run_flow(words(two, finished, model)).executed() == {("dog", phase) for phase in phases}
     assert asked == ["dog"]
 
 
@@ -140,7 +141,7 @@ def own_rules(model: Path, folder: Path) -> list[str]:
         (["--caption_max_pixels", "50176"], {"caption"}),
         (["--frame_strategy", "multi_sample"], {"caption"}),
         (["--caption_attention", "eager"], {"caption"}),
-        (["--object_negative_prompt"], {"caption", "refine"}),
+        (["--object_negative_prompt"], {"caption", "refine", "evaluate"}),
         (own_rules, {"caption"}),
         (other_weights, {"caption"}),
         (same_model_elsewhere, set()),
