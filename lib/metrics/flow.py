@@ -7,6 +7,7 @@ import numpy as np
 
 _FILL_SIDE = 96  # pixels of the longer side at which flow is carried on into the hole: it is smooth
 _FILL_RADIUS = 3.0
+_SMALLEST = 16  # pixels of a side that DIS takes
 # Where flow forth and back agree (Sundaram, Brox, Keutzer: ECCV 2010, formula 5).
 _RELATIVE, _ABSOLUTE = 0.01, 0.5
 
@@ -37,7 +38,9 @@ class DisFlow:
         return self._one_way(start, end), self._one_way(end, start)
 
     def _one_way(self, start: np.ndarray, end: np.ndarray) -> np.ndarray:
-        return self._dis.calc(_gray(start), _gray(end), np.zeros((*start.shape[:2], 2), np.float32))
+        height, width = start.shape[:2]
+        first, second = _large_enough(_gray(start)), _large_enough(_gray(end))
+        return self._dis.calc(first, second, np.zeros((*first.shape, 2), np.float32))[:height, :width]
 
 
 def background_flow(
@@ -100,5 +103,11 @@ def _carried_on(flow: np.ndarray, good: np.ndarray, hole: np.ndarray) -> np.ndar
     return np.where(hole[..., None], large, flow)
 
 
+def _large_enough(gray: np.ndarray) -> np.ndarray:
+    """(H, W) grown at the bottom and right where OpenCV's DIS would refuse it."""
+    bottom, right = (max(0, _SMALLEST - side) for side in gray.shape)
+    return cv2.copyMakeBorder(gray, 0, bottom, 0, right, cv2.BORDER_REPLICATE) if bottom or right else gray
+
+
 def _gray(frame: np.ndarray) -> np.ndarray:
-    return cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+    return cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY)

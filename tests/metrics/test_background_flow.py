@@ -86,6 +86,14 @@ def test_a_hole_that_fills_the_frame_keeps_the_estimate():
     assert np.array_equal(found, forth)
 
 
+@pytest.mark.parametrize("size", [(1, 1), (6, 30), (40, 5), (12, 12)])
+def test_dis_takes_frames_of_any_size(size):
+    still = np.random.default_rng(0).integers(0, 255, (*size, 3), np.uint8)
+    for flow in DisFlow()(still, still):
+        assert flow.shape == (*size, 2)
+        assert np.abs(flow).max() < 0.1
+
+
 def test_dis_sees_the_background_move_behind_an_object_that_moves_otherwise():
     clean, masks = plate(frames=2, shift=3), object_masks(frames=2, speed=-4)
     start, end = with_object(clean, masks)[::-1]

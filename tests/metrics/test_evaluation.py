@@ -5,14 +5,13 @@ from fractions import Fraction
 import cv2
 import numpy as np
 import pytest
-from evaluation_support import HEIGHT, PROCESSING, WIDTH, Case, object_masks, plate
+from evaluation_support import BLEND, HEIGHT, PROCESSING, WIDTH, Case, object_masks, plate
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from lib.errors import InputError
-from lib.metrics.data_set import data_set_scores
 from lib.metrics.definitions import METRICS
-from lib.metrics.evaluation import NO_TRUTH, TRUTH_IS_INPUT
-from lib.metrics.scores import Scores, read_scores
+from lib.metrics.evaluation import NO_TRUTH, TRUTH_IS_INPUT, ClipFiles, evaluate_clip
+from lib.metrics.scores import read_scores
 from lib.metrics.truth import PSNR_OF_EQUAL
 from lib.video.writer import write_clip
 
@@ -71,10 +70,6 @@ def test_nothing_changes_beyond_the_blend_before_encoding(case):
 def test_encoding_is_what_an_mp4_changes_elsewhere(case):
     path = case.folder / "result.mp4"
     write_clip(path, case.clean, Fraction(24))
-    from evaluation_support import BLEND
-
-    from lib.metrics.evaluation import ClipFiles, evaluate_clip
-
     files = ClipFiles(case.folder / "source", case.folder / "masks", path, case.truth)
     values = evaluate_clip(files, PROCESSING, BLEND)[0].values
     assert 0 < values["max_difference_kept"] < 60
@@ -166,22 +161,6 @@ def test_every_number_has_a_definition_and_survives_json(case, tmp_path):
     path.write_text("[]")
     with pytest.raises(InputError, match=r"metrics\.json: holds no metrics"):
         read_scores(path)
-
-
-def test_means_weigh_videos_alike_or_by_frames():
-    def scores(protocol: str) -> dict[str, Scores]:
-        return {
-            "long": Scores(protocol=protocol, frames=30, values={"psnr": 20.0}, unavailable={"vfid": "no"}),
-            "short": Scores(
-                protocol=protocol, frames=10, values={"psnr": 40.0, "ssim": 0.5}, unavailable={"vfid": "no"}
-            ),
-        }
-
-    plain, papers = data_set_scores(scores("plain")), data_set_scores(scores("propainter"))
-    assert plain.means == {"psnr": 30.0, "ssim": 0.5}
-    assert papers.means == {"psnr": 25.0, "ssim": 0.5}
-    assert plain.counts == {"psnr": 2, "ssim": 1}
-    assert plain.unavailable == {"vfid": "no"}
 
 
 def _noisy(clean: np.ndarray) -> np.ndarray:
