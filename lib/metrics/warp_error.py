@@ -7,6 +7,8 @@ import numpy as np
 from lib.metrics.flow import DisFlow, FlowEstimator, background_flow, warp
 from lib.metrics.moment import Moment
 
+_MARGIN = 96  # pixels around the hole, at least
+
 
 class WarpError:
     """Mean absolute difference in the hole, in gray levels, along the flow behind the object (`background_flow`)."""
@@ -21,10 +23,12 @@ class WarpError:
         before = moment.previous
         if before is None or not moment.hole.any():
             return
-        flow, reliable = background_flow(self.estimate, moment.source, before.source, (moment.hole, before.hole))
-        moved, inside = warp(before.result, flow)
-        scored = moment.hole & inside & reliable
-        self._total += float(np.abs(moved[scored] - moment.result[scored]).sum(dtype=np.float64))
+        box = _around(moment.hole | before.hole)
+        holes = moment.hole[box], before.hole[box]
+        flow, reliable = background_flow(self.estimate, moment.source[box], before.source[box], holes)
+        moved, inside = warp(before.result[box], flow)
+        scored = holes[0] & inside & reliable
+        self._total += float(np.abs(moved[scored] - moment.result[box][scored]).sum(dtype=np.float64))
         self._count += 3 * int(scored.sum())
 
     def values(self) -> dict[str, float]:
@@ -36,6 +40,16 @@ class WarpError:
 
     def arrays(self) -> dict[str, np.ndarray]:
         return {}
+
+
+def _around(hole: np.ndarray) -> tuple[slice, slice]:
+    """The hole and enough of its surroundings to tell their motion by."""
+    rows, columns = np.flatnonzero(hole.any(axis=1)), np.flatnonzero(hole.any(axis=0))
+    margin = max(_MARGIN, (rows[-1] - rows[0]) // 2, (columns[-1] - columns[0]) // 2)
+    return (
+        slice(max(rows[0] - margin, 0), rows[-1] + 1 + margin),
+        slice(max(columns[0] - margin, 0), columns[-1] + 1 + margin),
+    )
 
 
 def warp_error(reference: np.ndarray, result: np.ndarray, masks: np.ndarray) -> float:
