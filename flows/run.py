@@ -92,7 +92,7 @@ class Run(Generic[AnyBatch]):
         return self._run_phase(replace(self.runner, in_threads=True, watch=watch), task, jobs)
 
     def _watch_failures(self, job: Job, outcome: Outcome) -> None:
-        if not outcome.succeeded:
+        if not outcome.succeeded and not self.progress.has_failed(job.video.name):  # else it was said already
             self.watch(job, outcome)
 
     def _run_phase(

@@ -60,6 +60,9 @@ class RunProgress:
             self._judgements[video] = str(record.facts["summary"])
         self._show(video, summary)
 
+    def has_failed(self, video: str) -> bool:
+        return any(phase.status == "failed" for phase in self._phases.get(video, []))
+
     def say(self, text: str) -> None:
         """Say something that a person wants to know, on the terminal and in the UI."""
         tqdm.write(text)
