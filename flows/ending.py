@@ -11,7 +11,7 @@ from prefect.states import Completed, Failed
 
 from flows.captions import SHEET_FILE
 from flows.report import SUMMARY_FILE, Summary, table_rows, text_table, write_summary
-from flows.report_page import write_report
+from flows.report_page import data_set_means, write_report
 from lib.errors import InputError
 from lib.settings import RunSettings
 
@@ -31,6 +31,8 @@ def end_run(
         write_page: makes the run's page.
     """
     whole = path is None
+    if whole and not settings.metrics.no_metrics:
+        summary = summary.model_copy(update={"metrics": _means(summary)})
     path = write_summary(summary, path or settings.output_dir / SUMMARY_FILE)
     create_table_artifact(table_rows(summary), key=f"{flow_name}-summary", description=f"Written to {path}")
     _link(settings.output_dir, "result folder")
@@ -40,6 +42,14 @@ def end_run(
         _link(page, "captions")
     print(text_table(summary), flush=True)
     return _final_state(summary, strict=settings.strict)
+
+
+def _means(summary: Summary) -> dict[str, float]:
+    try:
+        return data_set_means(summary)
+    except InputError as error:
+        get_run_logger().warning("no means over the videos: %s", error)
+        return {}
 
 
 def _page(summary: Summary, write_page: Callable[[Summary], Path]) -> Path | None:

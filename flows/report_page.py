@@ -35,7 +35,7 @@ def write_report(summary: Summary) -> Path:
     """Write the page below the output directory."""
     settings = summary.settings
     made = {video.name: _result_of(video, settings) for video in summary.videos}
-    data_set = scores_of_set([result for result in made.values() if result.result])
+    data_set = scores_of_set(made.values())
     gallery = Gallery(
         title=settings.output_dir.name,
         finished_at=local_time(datetime.fromisoformat(summary.finished_at)),
@@ -50,6 +50,11 @@ def write_report(summary: Summary) -> Path:
         remarks=data_set.notes,
     )
     return write_gallery(gallery, settings.output_dir / REPORT_FILE)
+
+
+def data_set_means(summary: Summary) -> dict[str, float]:
+    """The numbers of all results of a run together."""
+    return scores_of_set(_result_of(video, summary.settings) for video in summary.videos).means
 
 
 def gallery_video(video: VideoSummary, settings: RunSettings, results: list[VariantResult]) -> GalleryVideo:
