@@ -1,32 +1,21 @@
 """The caption sheet in a real headless Chromium."""
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from gallery_support import needs_chromium
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from lib.report.caption_sheet import SheetRow, failed_row, write_caption_sheet
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Debian's package chromium is not installed")
+pytestmark = needs_chromium
 
 SENTENCES = {
     "bear": "A mossy forest floor with fallen trunks",
     "bus": "A wide avenue between brick houses",
     "camel": "A sandy paddock behind a low <b>wall</b>",
 }
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")

@@ -1,31 +1,20 @@
 """A run's page in a real headless Chromium, opened as a file."""
 
-import shutil
-from collections.abc import Iterator
 from datetime import datetime, timezone
 from fractions import Fraction
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from gallery_support import needs_chromium
+from playwright.sync_api import Browser, Page
 from tests_support import moving_square, write_frames
 
 from lib.report.run_page import LeftRow, RunPage, RunRow, write_run_page
 from lib.video.writer import write_clip
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Debian's package chromium is not installed")
+pytestmark = needs_chromium
 NAMES = {"failed": "car <b>über</b> 100%?#", "done": "bear", "cached": "dog"}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")
