@@ -12,7 +12,6 @@ import numpy as np
 from prefect import task
 
 from lib.metrics.definitions import METRICS
-from lib.metrics.evaluation import ClipFiles, evaluate_clip
 from lib.metrics.scores import Scores
 from lib.provenance import write_json
 from lib.records import PhaseRecord, artifacts_of
@@ -53,6 +52,8 @@ def evaluate(job: EvaluateJob) -> PhaseRecord:
 
 
 def _measure(job: EvaluateJob) -> tuple[Scores, dict[str, np.ndarray]]:
+    from lib.metrics.evaluation import ClipFiles, evaluate_clip  # scikit-image takes seconds: not for who only asks
+
     weights = metric_weights(job.weights)
     networks = _networks(weights, job.skip_vfid) if weights.given else None
     scores, arrays = evaluate_clip(

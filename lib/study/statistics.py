@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.stats import bootstrap
 
 from lib.records import canonical_hash
 
@@ -48,6 +47,8 @@ def paired_difference(
         return PairedDifference(mean, None, None, len(differences))
     if np.ptp(differences) == 0:  # every resample has the same mean
         return PairedDifference(mean, mean, mean, len(differences))
+    from scipy.stats import bootstrap  # takes seconds
+
     found = bootstrap(
         (differences,),
         np.mean,

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from scipy.stats import binomtest
 
 from lib.errors import InputError
 from lib.provenance import write_json
@@ -62,6 +61,8 @@ class PairCount:
         decided = self.wins_of_one + self.wins_of_other
         if not decided:
             return None
+        from scipy.stats import binomtest  # takes seconds
+
         found = binomtest(self.wins_of_one, decided).proportion_ci(CONFIDENCE, method="wilson")
         return float(found.low), float(found.high)
 
@@ -69,7 +70,11 @@ class PairCount:
     def p_value(self) -> float | None:
         """Of the two-sided sign test: no preference gives a difference as large."""
         decided = self.wins_of_one + self.wins_of_other
-        return float(binomtest(self.wins_of_one, decided).pvalue) if decided else None
+        if not decided:
+            return None
+        from scipy.stats import binomtest
+
+        return float(binomtest(self.wins_of_one, decided).pvalue)
 
 
 @dataclass(frozen=True)
