@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from flows.inputs import Fingerprints
-from flows.removal_batch import RemovalBatch, ResolvedPrompt
+from flows.removal_batch import RemovalBatch, ResolvedPrompt, Result
 from lib.captioner.backend import DEFAULT_MODEL, CaptionerOptions
 from lib.captioner.environment import CaptionEnv, resolve_caption_env
-from lib.captioner.judge import check_judge
+from lib.captioner.judge import check_judge, judge_fingerprint
 from lib.captioner.prompt_file import NEGATIVE_PROMPT, TEXT_GUIDANCE_SCALE, load_prompt_mapping, written_key
 from lib.captioner.readiness import captioner_fingerprint, check_captioner
 from lib.captioner.schema import read_prompt_file
@@ -22,6 +22,7 @@ from lib.settings import AutoRefineSettings
 from lib.video.datasets import Video
 from tasks.jobs import CaptionJob, CoarseJob, ComparisonJob, RefineJob
 from tasks.record_store import find_record
+from tasks.result_jobs import JudgeJob
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 _T = TypeVar("_T")
@@ -142,6 +143,21 @@ class Batch(RemovalBatch[AutoRefineSettings]):
         )
         fingerprints = Fingerprints(coarse.video_fingerprint, coarse.mask_fingerprint)
         return RefineJob(**self.guided(coarse.video, fingerprints, words))
+
+    def judge(self, result: Result) -> JudgeJob:
+        """The captioner's model's opinion of a result."""
+        job = result.job
+        return JudgeJob(
+            video=job.video,
+            output_dir=self.settings.output_dir,
+            video_fingerprint=job.video_fingerprint,
+            mask_fingerprint=job.mask_fingerprint,
+            processing=job.processing,
+            result_key=result.key,
+            result_path=result.path,
+            judge_fingerprint=judge_fingerprint(self._captioner_fingerprint),
+            frames=self.settings.judge.judge_frames,
+        )
 
     def comparison_of_phases(self, coarse: CoarseJob, coarse_key: str, refine: RefineJob, key: str) -> ComparisonJob:
         return self.comparison(refine, key, (self.result_path(coarse), coarse_key))

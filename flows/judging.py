@@ -7,14 +7,12 @@ from deployments.child_runs import ending_children
 from flows.batch import Batch
 from flows.captions import lease_gpus
 from flows.phases import Outcome, outcome_of
-from flows.removal_batch import Result
 from flows.result_phases import Results
 from flows.run import Run
-from lib.captioner.judge import judge_fingerprint
-from lib.captioner.readiness import captioner_fingerprint
 from tasks.caching import bind
 from tasks.caption import End
-from tasks.judge import JudgeJob, is_judged, judge, judge_batch
+from tasks.judge import is_judged, judge, judge_batch
+from tasks.result_jobs import JudgeJob
 
 
 def judge_results(run: Run[Any], results: Results) -> dict[str, Outcome]:
@@ -22,7 +20,7 @@ def judge_results(run: Run[Any], results: Results) -> dict[str, Outcome]:
 
     The record's facts hold "verdict", "summary" (the verdict with its frames) and "model".
     """
-    jobs = judge_jobs(run.batch, results)
+    jobs = {name: run.batch.judge(result) for name, result in results.items()}
     if not jobs:
         return {}
     with run.progress.phase(JudgeJob.phase, len(jobs)):
@@ -39,14 +37,6 @@ def judge_results(run: Run[Any], results: Results) -> dict[str, Outcome]:
     return outcomes
 
 
-def judge_jobs(batch: Batch, results: Results) -> dict[str, JudgeJob]:
-    """The job for each result."""
-    if not results:
-        return {}
-    fingerprint = judge_fingerprint(captioner_fingerprint(batch.caption_env, batch.captioner))
-    return {name: _job(batch, result, fingerprint) for name, result in results.items()}
-
-
 def judge_missing(batch: Batch, jobs: Sequence[JudgeJob]) -> dict[str, End]:
     """Judge what has no judgement yet, in one process; how each ended, by `JudgeJob.name`."""
     missing = list({job.name: job for job in jobs if not is_judged(job)}.values())
@@ -61,18 +51,3 @@ def judge_missing(batch: Batch, jobs: Sequence[JudgeJob]) -> dict[str, End]:
         return future.state.result()
     reason = f"the batch of judgements failed: {outcome_of(future.state).reason}"
     return {job.name: {"error": reason} for job in missing}
-
-
-def _job(batch: Batch, result: Result, fingerprint: dict[str, str]) -> JudgeJob:
-    removal = result.job
-    return JudgeJob(
-        video=removal.video,
-        output_dir=batch.settings.output_dir,
-        video_fingerprint=removal.video_fingerprint,
-        mask_fingerprint=removal.mask_fingerprint,
-        processing=removal.processing,
-        result_key=result.key,
-        result_path=result.path,
-        judge_fingerprint=fingerprint,
-        frames=batch.settings.judge.judge_frames,
-    )

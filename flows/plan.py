@@ -15,7 +15,7 @@ from lib.settings.study import StudySettings
 from lib.video.datasets import Video
 from tasks.jobs import CaptionJob, CoarseJob, Job, RefineJob, RemovalJob, RemoveJob
 from tasks.record_store import find_record
-from tasks.result_jobs import EvaluateJob
+from tasks.result_jobs import EvaluateJob, JudgeJob
 
 PlanState = Literal["cached", "to do", "blocked"]
 
@@ -94,7 +94,14 @@ class ThreePhasesPlanner:
             steps.append(self._comparison(coarse_job, coarse_key, refine_job, refine_key, refine_step))
         if self.batch.measuring.is_on:
             steps.append(_evaluation(self.batch, refine_step, refine_job, refine_key))
+        if self.settings.judge.judge:
+            steps.append(self._judgement(refine_step, refine_job, refine_key))
         return steps
+
+    def _judgement(self, refine_step: Step, refine: RefineJob | None, key: str) -> Step:
+        if refine is None or refine_step.state == "blocked":
+            return _waiting(JudgeJob.phase, refine_step)
+        return _looked_up(self.batch.judge(self.batch.result(refine, key)))
 
     def _removal(self, job: CoarseJob | RefineJob, keep: bool) -> tuple[Step, str]:
         path = self.batch.result_path(job)
@@ -195,11 +202,16 @@ class RemovePlanner:
         return steps
 
 
+def _waiting(phase: str, removal: Step) -> Step:
+    """What looks at a result that is not there yet, or will not be."""
+    state: PlanState = "blocked" if removal.state == "blocked" else "to do"
+    return Step(removal.video, phase, state, "waits for the result", removal.uncertain)
+
+
 def _evaluation(batch: RemovalBatch[Any], removal: Step, job: RemovalJob | None, key: str) -> Step:
     """Measuring comes after its removal."""
     if job is None or removal.state == "blocked":
-        state: PlanState = "blocked" if removal.state == "blocked" else "to do"
-        return Step(removal.video, EvaluateJob.phase, state, "waits for the result", removal.uncertain)
+        return _waiting(EvaluateJob.phase, removal)
     try:
         truth = fingerprint_truth(job.video, job.video_fingerprint)
     except InputError as error:

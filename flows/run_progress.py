@@ -10,9 +10,8 @@ from tqdm import tqdm
 from flows.phases import Outcome
 from flows.report import PhaseSummary, VideoSummary, summarise_video
 from lib.metrics.definitions import METRICS
-from tasks.judge import JudgeJob
 from tasks.progress import Progress
-from tasks.result_jobs import EvaluateJob
+from tasks.result_jobs import EvaluateJob, JudgeJob
 
 
 class RunProgress:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -19,32 +18,7 @@ from lib.records import PhaseRecord, artifacts_of
 from tasks.caching import worth_retrying
 from tasks.caption import End, run_in_pool
 from tasks.record_store import find_record
-from tasks.result_jobs import ResultJob
-
-JUDGEMENT_FILE = "judgement.json"
-
-
-class JudgeJob(ResultJob):
-    """What the caption environment's model thinks of a result."""
-
-    phase: ClassVar[str] = "judge"
-    code_version: ClassVar[str] = "1"
-
-    judge_fingerprint: dict[str, str]  # `lib.captioner.judge.judge_fingerprint`: model, and what it is asked
-    frames: int  # that it is asked about
-
-    def identity(self) -> dict[str, Any]:
-        return self.model_dump(mode="json", exclude={"video", "output_dir", "result_path", "truth_fingerprint"})
-
-    @property
-    def name(self) -> str:
-        """Its name in a batch: the result's folder, since a study has several results of one video."""
-        folder = self.result_path.parent
-        return str(folder.relative_to(self.output_dir) if folder.is_relative_to(self.output_dir) else folder)
-
-    @property
-    def judgement_path(self) -> Path:
-        return self.result_path.with_name(JUDGEMENT_FILE)
+from tasks.result_jobs import JudgeJob
 
 
 def is_judged(job: JudgeJob) -> bool:

@@ -10,6 +10,7 @@ from tasks.jobs import Job
 
 SCORES_FILE = "metrics.json"
 FEATURES_FILE = "metrics_features.npz"
+JUDGEMENT_FILE = "judgement.json"
 
 
 def preview_folder(output_dir: Path, name: str) -> Path:
@@ -106,3 +107,26 @@ class TruthComparisonJob(ResultJob):
     @property
     def path(self) -> Path:
         return self.result_path.with_name("comparison_gt.mp4")
+
+
+class JudgeJob(ResultJob):
+    """What the caption environment's model thinks of a result."""
+
+    phase: ClassVar[str] = "judge"
+    code_version: ClassVar[str] = "1"
+
+    judge_fingerprint: dict[str, str]  # `lib.captioner.judge.judge_fingerprint`: model, and what it is asked
+    frames: int  # that it is asked about
+
+    def identity(self) -> dict[str, Any]:
+        return self.model_dump(mode="json", exclude={"video", "output_dir", "result_path", "truth_fingerprint"})
+
+    @property
+    def name(self) -> str:
+        """Its name in a batch: the result's folder, since a study has several results of one video."""
+        folder = self.result_path.parent
+        return str(folder.relative_to(self.output_dir) if folder.is_relative_to(self.output_dir) else folder)
+
+    @property
+    def judgement_path(self) -> Path:
+        return self.result_path.with_name(JUDGEMENT_FILE)

@@ -10,6 +10,7 @@ from tiny_vlms import write_tiny_vlm
 from flows import caption_videos
 from flows.batch import Batch
 from flows.command_line import parse
+from flows.plan import make_plan
 from lib.errors import InputError
 from tasks import caption as caption_module
 
@@ -57,8 +58,11 @@ def test_every_result_is_judged_once_and_the_summary_says_so(words, run_flow, tm
 
 def test_another_number_of_frames_judges_again_and_nothing_else(words, run_flow, tmp_path):
     run_flow([*words, "--judge_frames", "1"])
-    run = run_flow([*words, "--judge_frames", "3"])
-    assert run.executed() == {(name, "judge") for name in NAMES}
+    more = [*words, "--judge_frames", "3"]
+    planned = {(step.video, step.phase) for step in make_plan(parse(more)[0]) if step.state == "to do"}
+    run = run_flow(more)
+    assert run.executed() == planned == {(name, "judge") for name in NAMES}
+    assert {step.state for step in make_plan(parse(more)[0])} == {"cached"}
     assert len(judgement(tmp_path / "out", "bear")["frames"]) == 3
 
 
