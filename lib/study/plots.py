@@ -88,14 +88,16 @@ def _sweep(
     values: Mapping[str, Mapping[str, float]],
     numbers: Mapping[str, float],
 ) -> None:
-    """A line for each video over the swept number, and their mean where all have a value."""
+    """A line for each video over the swept number, and the mean of the videos that all variants have."""
     order = sorted(numbers, key=lambda key: numbers[key])
     videos = sorted({video for of_videos in values.values() for video in of_videos})
     for video in videos:
         points = [(numbers[key], values[key][video]) for key in order if video in values[key]]
         axes.plot(*zip(*points, strict=True), "-o", color=_LINES, markersize=3, linewidth=1)
-    means = [(numbers[key], sum(values[key].values()) / len(values[key])) for key in order if values[key]]
-    axes.plot(*zip(*means, strict=True), "-D", color=_MEAN, linewidth=2, markersize=5)
+    common = set.intersection(*(set(values[key]) for key in order))
+    means = [(numbers[key], sum(values[key][video] for video in common) / len(common)) for key in order if common]
+    if means:
+        axes.plot(*zip(*means, strict=True), "-D", color=_MEAN, linewidth=2, markersize=5)
     axes.set_xlabel(table.sweep)
     axes.set_ylabel(_axis(metric))
     axes.set_title(f"each video, and the mean; {metric.better} is better", loc="left", fontsize=9)

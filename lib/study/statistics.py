@@ -1,5 +1,6 @@
 """Paired differences between two variants over the same videos, with bootstrap intervals."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -10,7 +11,8 @@ from lib.records import canonical_hash
 
 CONFIDENCE = 0.95
 RESAMPLES = 10_000
-Verdict = Literal["better", "worse", "no difference shown"]
+FEWEST_VIDEOS = 6  # for a verdict: with fewer, even a sign test cannot reach 5 % (2 / 2^5)
+Verdict = Literal["better", "worse", "no difference shown", "too few videos to say"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,8 @@ class PairedDifference:
 
     def verdict(self, better: Literal["higher", "lower", ""]) -> Verdict:
         """Whether the interval leaves 0 out, and on which side."""
+        if self.count < FEWEST_VIDEOS:
+            return "too few videos to say"
         if self.low is None or self.high is None or not better or self.low <= 0 <= self.high:
             return "no difference shown"
         return "better" if (self.mean > 0) == (better == "higher") else "worse"
@@ -35,10 +39,11 @@ def paired_difference(
     """The difference and its 95 % percentile bootstrap interval (Efron 1979), resampling videos; None without videos.
 
     Args:
-        baseline, variant: finite values by video.
+        baseline, variant: values by video; a video with one that is not finite does not count.
         seed, name: of the random stream: the same give the same interval, whatever else is computed.
     """
-    videos = sorted(baseline.keys() & variant.keys())
+    both = sorted(baseline.keys() & variant.keys())
+    videos = [video for video in both if math.isfinite(baseline[video]) and math.isfinite(variant[video])]
     if not videos:
         return None
     differences = np.array([variant[video] - baseline[video] for video in videos])

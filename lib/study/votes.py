@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from lib.errors import InputError
 from lib.provenance import write_json
@@ -26,6 +26,12 @@ class Vote(BaseModel):
     right: str
     choice: Choice
     at: str = ""
+
+    @model_validator(mode="after")
+    def _check_sides(self) -> Self:
+        if self.left == self.right:
+            raise ValueError(f"both sides are {self.left!r}")
+        return self
 
 
 class VoteFile(BaseModel):
@@ -88,7 +94,9 @@ class Tally:
 
     def in_words(self) -> list[str]:
         """A sentence for each pair that was voted on."""
-        lines = [f"{self.voters} files of votes"] + [self._sentence(pair) for pair in self.pairs]
+        lines = [f"{self.voters} files of votes, each vote taken as independent"] + [
+            self._sentence(pair) for pair in self.pairs
+        ]
         return lines + ([f"{self.unknown} votes are on variants of another study"] if self.unknown else [])
 
     def _sentence(self, pair: PairCount) -> str:
@@ -110,7 +118,8 @@ def count_votes(folder: Path, titles: Mapping[str, str]) -> Tally | None:
         InputError: a file holds something else.
     """
     files = [read_votes(path) for path in sorted(folder.glob("*.json"))]
-    votes = [vote for file in files for vote in file.votes]
+    # A file that was saved twice holds the same votes.
+    votes = [vote for _, vote in dict.fromkeys((file.voter, vote) for file in files for vote in file.votes)]
     known = [vote for vote in votes if {vote.left, vote.right} <= titles.keys()]
     if not votes:
         return None

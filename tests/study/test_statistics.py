@@ -29,7 +29,7 @@ def test_the_interval_is_that_of_the_mean():
 
 
 def test_it_covers_the_truth_about_as_often_as_it_says():
-    """1000 resamples a try, 120 tries of 30 videos: 95 % within what chance allows (the percentile method runs low)."""
+    """120 tries of 30 videos: 95 % within what chance allows (the percentile method runs low)."""
     covered = 0
     for number in range(120):
         gaps = np.random.default_rng(number).normal(0.5, 1.0, 30)
@@ -49,7 +49,7 @@ def test_only_videos_that_have_both_count():
 def test_one_video_has_no_interval_and_equal_differences_no_width():
     alone = paired_difference({"a": 1.0}, {"a": 3.0}, seed=1, name="x")
     assert alone == PairedDifference(2.0, None, None, 1)
-    assert alone.verdict("higher") == "no difference shown"
+    assert alone.verdict("higher") == "too few videos to say"
     same = paired_difference({"a": 1.0, "b": 5.0}, {"a": 1.5, "b": 5.5}, seed=1, name="x")
     assert same == PairedDifference(0.5, 0.5, 0.5, 2)
 
@@ -77,3 +77,13 @@ def test_the_same_stream_gives_the_same_interval():
 )
 def test_a_verdict_only_where_the_interval_leaves_0_out(low, high, better, verdict):
     assert PairedDifference((low + high) / 2, low, high, 9).verdict(better) == verdict
+
+
+def test_few_videos_give_no_verdict_however_much_they_agree():
+    assert PairedDifference(1.0, 0.9, 1.1, 5).verdict("higher") == "too few videos to say"
+    assert PairedDifference(1.0, 0.9, 1.1, 6).verdict("higher") == "better"
+
+
+def test_numbers_that_are_not_finite_do_not_count():
+    found = paired_difference({"a": 1.0, "b": 2.0, "c": 3.0}, {"a": 2.0, "b": np.nan, "c": np.inf}, seed=1, name="x")
+    assert found == PairedDifference(1.0, None, None, 1)

@@ -10,7 +10,7 @@ from lib.study.plots import write_plots
 from lib.study.statistics import PairedDifference
 from lib.study.table import StudyRow, StudyTable, in_words
 
-VIDEOS = {"bear": 20.0, "car": 30.0, "dog": 25.0}
+VIDEOS = {"bear": 20.0, "car": 30.0, "dog": 25.0, "fox": 24.0, "goat": 26.0, "hen": 25.0}
 GAIN = {"plain": 0.0, "anchored": 2.0, "worse": -1.0}
 
 
@@ -43,7 +43,7 @@ def test_csv_and_json_hold_the_same_rows(table, tmp_path):
     with table.write_csv(tmp_path / "study" / "table.csv").open(newline="", encoding="utf-8") as file:
         lines = list(csv.DictReader(file))
     content = json.loads(table.write_json(tmp_path / "table.json").read_text())
-    assert len(lines) == len(content["rows"]) == 10
+    assert len(lines) == len(content["rows"]) == 19
     for line, row in zip(lines, content["rows"], strict=True):
         assert (line["variant"], line["video"], line["same_as"]) == (row["variant"], row["video"], row["same_as"])
         assert line["psnr_inside"] == str(row["values"].get("psnr_inside", ""))
@@ -56,14 +56,14 @@ def test_csv_and_json_hold_the_same_rows(table, tmp_path):
 def test_differences_are_against_the_baseline(table):
     found = table.differences()
     assert "plain" not in found
-    assert found["anchored"]["psnr_inside"] == PairedDifference(2.0, 2.0, 2.0, 3)
+    assert found["anchored"]["psnr_inside"] == PairedDifference(2.0, 2.0, 2.0, 6)
     content = table.content()["differences"]
     assert content["anchored"]["psnr_inside"]["verdict"] == "better"
     assert content["worse"]["psnr_inside"]["verdict"] == "worse"
 
 
 def test_words_for_the_page_and_the_terminal(table):
-    assert in_words(PairedDifference(1.2, 0.8, 1.6, 5), METRICS["psnr"]) == "+1.2 (0.8 … 1.6), better"
+    assert in_words(PairedDifference(1.2, 0.8, 1.6, 9), METRICS["psnr"]) == "+1.2 (0.8 … 1.6), better"
     assert in_words(PairedDifference(-0.5, None, None, 1), METRICS["psnr"]) == "-0.5 (one video: no interval)"
     lines = table.text().splitlines()
     assert lines[0].split() == ["Plain", "Anchored", "Worse"]

@@ -21,10 +21,11 @@ def _save(path: Path, *votes: tuple[str, str, str]) -> None:
 def test_wins_are_counted_whatever_side_they_were_on(tmp_path):
     _save(tmp_path / "ann.json", ("a", "b", "right"), ("b", "a", "left"), ("a", "b", "left"), ("c", "a", "tie"))
     _save(tmp_path / "bob.json", ("b", "a", "left"), ("x", "a", "left"))
+    (tmp_path / "bob again.json").write_bytes((tmp_path / "bob.json").read_bytes())  # counts once
     tally = count_votes(tmp_path, TITLES)
     assert tally is not None
     assert tally.pairs == [PairCount("a", "b", 1, 3, 0), PairCount("a", "c", 0, 0, 1)]
-    assert (tally.voters, tally.unknown) == (2, 1)
+    assert (tally.voters, tally.unknown) == (3, 1)
     said = " ".join(tally.in_words())
     assert "“Plain” 1, “Anchored” 3" in said and "another study" in said
     content = json.loads(write_tally(tally, tmp_path / "out" / "votes.json").read_text())
