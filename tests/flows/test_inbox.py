@@ -204,7 +204,7 @@ def test_the_plan_tells_what_is_taken_and_left(planned, capsys):
     assert main([*planned.words, "--plan"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[:2] == ["bear  taken: new", "bus  left: incomplete: holds neither video* nor mask*"]
-    assert lines[-1] == "0 cached, 3 to do, 0 blocked"
+    assert lines[-1] == "0 cached, 4 to do, 0 blocked"  # coarse, caption, refine, evaluate
     shutil.rmtree(planned.inbox / "bear")
     assert main([*planned.words, "--plan"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "nothing new: 1 incomplete"

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from metric_checkpoints import write_clip_model, write_i3d, write_lpips
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 from tests_support import Dataset, moving_square, write_frames
 
 from flows.command_line import parse
@@ -61,7 +62,8 @@ def test_the_page_is_written_and_linked(two, run_flow, tmp_path):
     page = run.output_dir / "report" / "index.html"
     assert all(name in page.read_text() for name in NAMES)
     with get_client(sync_client=True) as client:
-        artifacts = client.read_artifacts()
+        of_this_run = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run.state.state_details.flow_run_id]))
+        artifacts = client.read_artifacts(artifact_filter=of_this_run)
     assert any(page.as_uri() in str(artifact.data) for artifact in artifacts)
     for name in NAMES:
         media = run.output_dir / "report" / "media" / name
