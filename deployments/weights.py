@@ -60,7 +60,13 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m deployments.weights", description=__doc__, allow_abbrev=False)
     add = parser.add_argument
     add("--weights_dir", type=Path, default=_default_dir(), help="default: AUTO_REFINE_WEIGHTS, or weights/")
-    add("--sets", type=_names, default=(), help=f"some of {','.join(entry.name for entry in weight_sets())}; else all")
+    add(
+        "--sets",
+        type=_names,
+        default=(),
+        help=f"some of {','.join(entry.name for entry in weight_sets())}; else all but the metrics'",
+    )
+    add("--metrics", action="store_true", help="also the networks of LPIPS, VFID and temporal consistency (2 GB)")
     add("--pcm_steps", type=_steps, default=(2,), help="which PCM LoRAs, such as 2,4 (of 2, 4, 8, 16); default 2")
     add("--caption_repository", default=CAPTION_REPOSITORY, help="another vision-language model on the hub")
     add("--accept_licences", action="store_true", help="you have read and accept them, also non-commercial ones")
@@ -78,9 +84,15 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def chosen_sets(options: argparse.Namespace) -> list[WeightSet]:
-    """Those of --sets, else all that the default engine and its captioner need. Raises InputError."""
-    sets = weight_sets(options.pcm_steps, options.caption_repository)
-    return pick(sets, options.sets) if options.sets else sets
+    """Those of --sets, else all that the default engine and its captioner need, and the metrics' if wanted.
+
+    Raises:
+        InputError: there is no such set, or the captioner's name is none.
+    """
+    sets = weight_sets(options.pcm_steps, options.caption_repository, options.propainter_url)
+    wanted = options.sets or [entry.name for entry in sets if not entry.for_metrics]
+    chosen = pick(sets, wanted)
+    return chosen + [entry for entry in sets if options.metrics and entry.for_metrics and entry not in chosen]
 
 
 def existing_folders(options: argparse.Namespace, sets: Sequence[WeightSet]) -> dict[str, Path]:
@@ -134,9 +146,11 @@ def source_of(
     if options.mirror:
         return FolderSource(options.mirror / weights.folder, links=False, recorded=recorded.get(weights.folder))
     if not weights.repository:
-        from deployments.weight_store.release import ReleaseSource
+        from deployments.weight_store.web import WebSource
 
-        return ReleaseSource(options.propainter_url, weights.required)
+        moved = "--propainter_url (or AUTO_REFINE_PROPAINTER_URL)" if weights.name == "propainter" else "the network"
+        advice = f"check {moved}, or take files that you have with --existing {weights.name}=FOLDER"
+        return WebSource(dict(weights.urls), advice)
     from deployments.weight_store.hub import HubSource  # takes a second
 
     return HubSource(weights.repository)

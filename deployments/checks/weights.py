@@ -12,9 +12,10 @@ from deployments.checks.job import Job
 from lib.anchor.inpainting_files import HUB_MODEL, find_model, inpainting_files
 from lib.diffueraser.weight_files import WeightPaths, check_weights
 from lib.errors import InputError
+from lib.metrics.networks.weights import MetricWeights
 from lib.propainter.weight_files import check_model_dir
 from lib.runtime.fingerprints import sha256_file
-from lib.settings.engines import WEIGHT_FOLDERS
+from lib.settings.engines import METRIC_WEIGHTS, METRICS_FOLDER, WEIGHT_FOLDERS
 
 LOCK_FILE = "weights.lock.json"
 
@@ -34,6 +35,7 @@ def check_weight_sets(job: Job) -> Iterator[Finding]:
     for weights in SETS:
         yield from check_set(weights, job)
     yield from check_caption_model(job)
+    yield from check_metrics(job)
     yield from check_lock(job)
 
 
@@ -74,6 +76,22 @@ def caption_model(job: Job) -> str:
 
     local = folder_of("caption_model_path", job)
     return job.caption_model or (str(local) if local.is_dir() else DEFAULT_MODEL)
+
+
+def check_metrics(job: Job) -> Iterator[Finding]:
+    """Networks that results are measured by; a run measures without those that are not there."""
+    what = "metrics' weights"
+    places = {setting: job.weights_dir / place for setting, place in METRIC_WEIGHTS.items()}
+    there = {setting.removesuffix("_path"): path for setting, path in places.items() if path.exists()}
+    if not there:
+        yield skip(what, "none: LPIPS, VFID and temporal consistency are left out (`make weights WEIGHTS=--metrics`)")
+        return
+    try:
+        MetricWeights(**there).check()
+    except InputError as error:
+        yield from failures(what, error)
+    else:
+        yield ok(what, f"{', '.join(there)} in {job.weights_dir / METRICS_FOLDER}: whole")
 
 
 def check_lock(job: Job) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lib.diffueraser.weight_files import WeightPaths, check_weights, net_files
 from lib.errors import InputError
-from lib.settings.engines import WEIGHT_FOLDERS
+from lib.settings.engines import METRICS_FOLDER, WEIGHT_FOLDERS
 
 _HALVED = ("base_model_path", "vae_path", "diffueraser_path")
 
@@ -28,8 +28,9 @@ def write_half_folder(folder: Path, target: Path, pcm_steps: int, say: Callable[
     check_weights(paths)
     _require_room(paths, target)
     write_half_copy(paths, target)
-    for setting, name in WEIGHT_FOLDERS.items():
-        if setting not in _HALVED and (folder / name).is_dir():
+    whole = [name for setting, name in WEIGHT_FOLDERS.items() if setting not in _HALVED]
+    for name in (*whole, METRICS_FOLDER):
+        if (folder / name).is_dir():
             _link(target / name, (folder / name).absolute())
     say(f"half precision: {target} (use it as --weights_dir {target})")
 

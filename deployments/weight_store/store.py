@@ -13,13 +13,12 @@ from deployments.weight_store.lock import LOCK_FILE, LockedSet, read_lock, write
 from deployments.weight_store.sets import WeightSet
 from deployments.weight_store.source import Listing, Offer, Source
 from deployments.weight_store.transfer import offline
-from lib.diffueraser.tensor_file import check_pickled, read_header, read_json
 from lib.errors import InputError
 from lib.runtime.fingerprints import fingerprint_weights, sha256_file
+from lib.tensor_file import check_by_suffix
 
 GIB = 2**30
 _RESERVE = GIB // 2  # that is left free
-_LOOKS = {".safetensors": read_header, ".bin": check_pickled, ".pth": check_pickled, ".json": read_json}
 
 
 @dataclass(frozen=True)
@@ -208,7 +207,7 @@ def _look(path: Path, offer: Offer, shown: Path) -> None:
     if offer.sha256 or offer.git_sha1:
         return
     try:
-        _LOOKS.get(shown.suffix, lambda _path: None)(path)
+        check_by_suffix(path, shown.suffix)
     except InputError as error:
         raise InputError(f"{error}; it should have become {shown}, and was not taken") from error
 

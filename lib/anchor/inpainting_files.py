@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from lib.diffueraser.net_files import NetFiles
-from lib.diffueraser.tensor_file import check_pickled, read_header, read_json
 from lib.diffueraser.weight_files import TOKENIZER_FILES
 from lib.errors import InputError
+from lib.tensor_file import check_pickled, read_header, read_json
 
 HUB_MODEL = "stable-diffusion-v1-5/stable-diffusion-inpainting"
 _RENAMED = {"runwayml/stable-diffusion-inpainting": HUB_MODEL}

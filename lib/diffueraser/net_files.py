@@ -8,10 +8,10 @@ from typing import Any
 
 from lib.diffueraser.config import NetConfig
 from lib.diffueraser.lora_names import listed
-from lib.diffueraser.tensor_file import check_pickled, read_header, read_json
 from lib.diffueraser.tensor_shapes import Shapes, brushnet_shapes, text_encoder_shapes, unet_shapes, vae_shapes
 from lib.diffueraser.text_config import TextConfig
 from lib.errors import InputError
+from lib.tensor_file import check_pickled, read_header, read_json
 
 _SHAPES: dict[str, Callable[[Mapping[str, Any]], Shapes]] = {
     "text_encoder": lambda content: text_encoder_shapes(asdict(TextConfig.from_published(content))),

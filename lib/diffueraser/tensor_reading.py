@@ -10,8 +10,8 @@ from typing import Protocol, Self
 
 import torch
 
-from lib.diffueraser.tensor_file import StoredTensor, read_header
 from lib.errors import InputError
+from lib.tensor_file import StoredTensor, read_header
 
 CHUNK = 16 * 1024 * 1024  # bytes on their way to a GPU at a time and thread
 _TYPES = {

@@ -11,9 +11,9 @@ from pathlib import Path
 from lib.diffueraser.config import NetConfig
 from lib.diffueraser.lora_names import match_lora
 from lib.diffueraser.net_files import NetFiles
-from lib.diffueraser.tensor_file import read_header, read_json
 from lib.diffueraser.tensor_shapes import LATENT_CHANNELS, lora_targets
 from lib.errors import InputError
+from lib.tensor_file import read_header, read_json
 
 TOKENIZER_FILES = ("vocab.json", "merges.txt")
 TEXT_MARKS = ("<|startoftext|>", "<|endoftext|>")

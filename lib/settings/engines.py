@@ -31,11 +31,12 @@ WEIGHT_FOLDERS = {
 }
 
 
-# The same for the metrics' networks: what is there is used, and nothing has to be.
+# The same for the metrics' networks, all below one folder: what is there is used, and nothing has to be.
+METRICS_FOLDER = "metrics"
 METRIC_WEIGHTS = {
-    "lpips_path": "metrics/lpips",
-    "i3d_path": "metrics/i3d_rgb_imagenet.pt",
-    "clip_path": "metrics/clip-vit-large-patch14",
+    "lpips_path": f"{METRICS_FOLDER}/lpips",
+    "i3d_path": f"{METRICS_FOLDER}/i3d/i3d_rgb_imagenet.pt",
+    "clip_path": f"{METRICS_FOLDER}/clip-vit-large-patch14",
 }
 
 

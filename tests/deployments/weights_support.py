@@ -4,17 +4,22 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from metric_checkpoints import write_clip_model, write_i3d, write_lpips
 from tiny_hub import TinyHub, tiny_hub
 
 from deployments import weights
+from deployments.weight_store import sets
+from deployments.weight_store.weight_set import WeightSet
+from lib.metrics.networks.weights import BACKBONE_FILE, HEADS_FILE
 from lib.propainter.weight_files import FILES
 
 BASE, VAE = "stable-diffusion-v1-5/stable-diffusion-v1-5", "stabilityai/sd-vae-ft-mse"
 ERASER, PCM = "lixiaowen/diffuEraser", "wangfuyun/PCM_Weights"
+CLIP = "openai/clip-vit-large-patch14"
 INPAINTING, QWEN = "stable-diffusion-v1-5/stable-diffusion-inpainting", "Qwen/Qwen2.5-VL-7B-Instruct"
 REPOSITORIES = (BASE, VAE, ERASER, PCM, INPAINTING)
 NET = "diffusion_pytorch_model"
@@ -64,6 +69,23 @@ def publish_all(hub: TinyHub, published: Path) -> None:
         ".gitattributes": b"x",
     }
     hub.release = {name: checkpoint(name) for name in FILES}
+
+
+def publish_metrics(bench: Bench, published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The networks of the metrics, tiny but for I3D: two repositories' files at the addresses here, and CLIP's."""
+    lpips = write_lpips(published / "lpips")
+    clip = write_clip_model(published / "clip")
+    bench.hub.release[BACKBONE_FILE] = (lpips / BACKBONE_FILE).read_bytes()
+    bench.hub.release["alex.pth"] = (lpips / HEADS_FILE).read_bytes()
+    bench.hub.release["rgb_imagenet.pt"] = write_i3d(published / "rgb_imagenet.pt").read_bytes()
+    bench.hub.publish(CLIP, clip, {"pytorch_model.bin": b"p" * 64, "tokenizer.json": b"{}"})
+    monkeypatch.setattr(sets, "_SETS", tuple(_served_by(bench.hub.url, entry) for entry in sets._SETS))
+
+
+def _served_by(url: str, weights: WeightSet) -> WeightSet:
+    return replace(
+        weights, urls=tuple((name, f"{url}/release/{address.split('/')[-1]}") for name, address in weights.urls)
+    )
 
 
 def checkpoint(name: str) -> bytes:

@@ -114,7 +114,7 @@ def test_lossless_results_are_measured_without_the_encoder(two, run_flow, tmp_pa
 def test_networks_measure_a_whole_run(two, run_flow, tmp_path, tmp_path_factory):
     weights = tmp_path / "weights" / "metrics"
     write_lpips(weights / "lpips")
-    write_i3d(weights / "i3d_rgb_imagenet.pt")
+    write_i3d(weights / "i3d" / "i3d_rgb_imagenet.pt")
     write_clip_model(weights / "clip-vit-large-patch14")
     words = ["--engine", "propagation", "--dataset", "davis", "--save_path", str(tmp_path / "out")]
     words += ["--video_root", str(two.videos), "--mask_root", str(two.masks), "--gt_root", str(clean(two))]

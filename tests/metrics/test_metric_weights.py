@@ -60,16 +60,16 @@ def test_what_is_damaged_is_named_all_at_once(tmp_path, weights):
         MetricWeights(lpips=lpips, i3d=tmp_path / "i3d_rgb_imagenet.pt", clip=clip).check()
     lines = str(error.value).splitlines()
     assert len(lines) == 5
-    assert all("no whole file" in line for line in lines)
+    assert all("fetch it again" in line for line in lines)
+    said = ("without their end", "git-lfs pointer", "an empty file", "a web page", "incomplete")
+    assert all(any(what in line for line in lines) for what in said)
 
 
-@pytest.mark.parametrize(
-    "header", [b"", b"[]", b"{}", b'{"a": 1}', b'{"a": {"data_offsets": []}}', b"not json", b"\xff\xfe"]
-)
+@pytest.mark.parametrize("header", [b"", b"[]", b'{"a": 1}', b'{"a": {"data_offsets": []}}', b"not json", b"\xff\xfe"])
 def test_safetensors_with_a_strange_header_are_damaged(tmp_path, weights, header):
     clip = shutil.copytree(weights.clip, tmp_path / "clip")
     (clip / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
-    with pytest.raises(InputError, match=r"model\.safetensors: found \d+ bytes"):
+    with pytest.raises(InputError, match=r"model\.safetensors: .*, not a( whole)? \.safetensors file"):
         MetricWeights(clip=clip).check()
 
 

@@ -178,7 +178,7 @@ def _gallery(title: str, videos: Sequence[GalleryVideo], variants: Sequence[Vari
         variants,
         metrics=list(METRICS.values()),
         means={variant.key: _values(1 - index / 3) for index, variant in enumerate(variants)},
-        unavailable={**NO_NETWORKS, "vfid": "no weights at weights/metrics/i3d_rgb_imagenet.pt (--i3d_path)"},
+        unavailable={**NO_NETWORKS, "vfid": "no weights at weights/metrics/i3d/i3d_rgb_imagenet.pt (--i3d_path)"},
         baseline=variants[0].key if len(variants) > 1 else "",
         differences={"no_prior": {"psnr": "-8.00 [-9.10, -6.90] dB: worse"}} if len(variants) > 1 else {},
         settings={"--engine": "propagation", "--video_length": "30"},

@@ -1,14 +1,12 @@
 """Where the weights of the metrics' networks are, and whether they look whole, found out without torch."""
 
-import json
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from lib.errors import InputError, check_all
 from lib.runtime.fingerprints import fingerprint_weights
+from lib.tensor_file import check_by_suffix
 
 BACKBONE_FILE = "alexnet-owt-7be5be79.pth"  # torchvision's AlexNet
 HEADS_FILE = "lpips_alex.pth"  # the linear heads of LPIPS v0.1
@@ -83,48 +81,10 @@ def _soundness(name: str, path: Path) -> Callable[[], None]:
     def check() -> None:
         if not path.is_file():
             found = "a folder" if path.is_dir() else "nothing"
-            raise InputError(f"{path}: found {found}, expected the file of {name}; see the README on metrics")
-        looks_whole = _FORMATS.get(path.suffix, _is_saved_by_torch)
-        if not looks_whole(path):
-            size = path.stat().st_size
-            raise InputError(f"{path}: found {size} bytes that are no whole file of {name}; fetch it again")
+            raise InputError(f"{path}: found {found}, expected the file of {name}; `make weights` can fetch it")
+        try:
+            check_by_suffix(path, path.suffix)
+        except InputError as error:
+            raise InputError(f"{error}; expected the file of {name}; fetch it again") from error
 
     return check
-
-
-def _is_saved_by_torch(path: Path) -> bool:
-    """A whole zip archive or, from old versions of torch, a pickle, which begins with a protocol mark."""
-    with path.open("rb") as file:
-        start = file.read(2)
-    return zipfile.is_zipfile(path) if start == b"PK" else start[:1] == b"\x80"
-
-
-def _is_safetensors(path: Path) -> bool:
-    """The size of the header, the header, and as many bytes as it announces."""
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if length > path.stat().st_size:
-            return False
-        header = _json_object(file.read(length))
-    tensors = [value for key, value in header.items() if key != "__metadata__"]
-    try:
-        end = max(value["data_offsets"][1] for value in tensors)
-    except (KeyError, TypeError, IndexError, ValueError):
-        return False
-    return path.stat().st_size == 8 + length + end
-
-
-def _is_json(path: Path) -> bool:
-    return bool(_json_object(path.read_bytes()))
-
-
-def _json_object(content: bytes) -> dict[str, Any]:
-    """Empty for anything else."""
-    try:
-        found = json.loads(content)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-_FORMATS = {".json": _is_json, ".safetensors": _is_safetensors}

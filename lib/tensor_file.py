@@ -55,7 +55,7 @@ def read_header(path: Path) -> dict[str, StoredTensor]:
 
 
 def check_pickled(path: Path) -> None:
-    """See that a .bin file is a whole zip archive, or a pickle of an old torch; what it holds only torch can tell.
+    """See that what torch saved is a whole zip archive, or a pickle of an old torch; only torch can tell what it holds.
 
     Raises:
         InputError: it is something else, or not whole.
@@ -84,6 +84,21 @@ def read_json(path: Path) -> dict:
     return content
 
 
+def check_by_suffix(path: Path, suffix: str) -> None:
+    """See that a file of weights or settings is what its name says, as far as its ends tell.
+
+    Args:
+        path: the file, which may still have another name.
+        suffix: of the name that it has or will have; of others than .safetensors, .bin, .pt, .pth and .json nothing
+            can be told.
+
+    Raises:
+        InputError: it is something else, or not whole.
+    """
+    if look := _LOOKS.get(suffix):
+        look(path)
+
+
 def _stored(entry: dict, first: int) -> StoredTensor:
     start, stop = entry["data_offsets"]
     return StoredTensor(str(entry["dtype"]), tuple(map(int, entry["shape"])), first + int(start), first + int(stop))
@@ -110,3 +125,12 @@ def _what_it_is(path: Path, size: int) -> str:
     if start[:1] == b"<":
         return "a web page"
     return f"{size:,} bytes of something else or cut short"
+
+
+_LOOKS = {
+    ".safetensors": read_header,
+    ".bin": check_pickled,
+    ".pt": check_pickled,
+    ".pth": check_pickled,
+    ".json": read_json,
+}
