@@ -1,19 +1,19 @@
 """What the next run would do for each video and phase, found out without starting anything."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from flows.batch import Batch, is_captioned
 from flows.inputs import Fingerprints, adopted_key, find_videos, fingerprint_inputs, fingerprint_truth
-from flows.removal_batch import RemovalBatch
+from flows.removal_batch import RemovalBatch, Result
 from flows.remove_batch import RemoveBatch
 from flows.study_batch import StudyBatch
-from flows.variants import Variant
+from flows.variants import Variant, phase_of_variant
 from lib.errors import InputError
 from lib.settings import AutoRefineSettings, RemoveSettings, RunSettings
 from lib.settings.study import StudySettings
 from lib.video.datasets import Video
-from tasks.jobs import CaptionJob, CoarseJob, Job, RefineJob, RemovalJob, RemoveJob
+from tasks.jobs import CaptionJob, CoarseJob, Job, RefineJob, RemoveJob, VariantJob
 from tasks.record_store import find_record
 from tasks.result_jobs import EvaluateJob, JudgeJob
 
@@ -92,16 +92,19 @@ class ThreePhasesPlanner:
         steps += [caption_step, refine_step]
         if self.settings.products.save_comparison:
             steps.append(self._comparison(coarse_job, coarse_key, refine_job, refine_key, refine_step))
-        if self.batch.measuring.is_on:
-            steps.append(_evaluation(self.batch, refine_step, refine_job, refine_key))
+        return steps + self._looks(refine_step, self.batch.result(refine_job, refine_key) if refine_job else None)
+
+    def _looks(self, removal: Step, result: Result | None) -> list[Step]:
+        """What is done with a result: measuring and judging."""
+        steps = [_evaluation(self.batch, removal, result)] if self.batch.measuring.is_on else []
         if self.settings.judge.judge:
-            steps.append(self._judgement(refine_step, refine_job, refine_key))
+            steps.append(self._judgement(removal, result))
         return steps
 
-    def _judgement(self, refine_step: Step, refine: RefineJob | None, key: str) -> Step:
-        if refine is None or refine_step.state == "blocked":
-            return _waiting(JudgeJob.phase, refine_step)
-        return _looked_up(self.batch.judge(self.batch.result(refine, key)))
+    def _judgement(self, removal: Step, result: Result | None) -> Step:
+        if result is None or removal.state == "blocked":
+            return _waiting(JudgeJob.phase, removal)
+        return _after(removal, _looked_up(self.batch.judge(result)))
 
     def _removal(self, job: CoarseJob | RefineJob, keep: bool) -> tuple[Step, str]:
         path = self.batch.result_path(job)
@@ -162,22 +165,34 @@ class StudyPlanner(ThreePhasesPlanner):
         caption = self._caption(self.study.caption(coarse, coarse_key)) if self.study.needs_captions else None
         if caption:
             steps.append(caption)
-        known = {coarse.cache_key} if self.study.needs_coarse else set()
+        made = {coarse.cache_key: steps[0]} if coarse_key == coarse.cache_key else {}
+        seen: set[str] = set()
         for variant in self.study.plan.variants:
-            steps += self._variant(variant, coarse, caption, known)
+            job, step = self._variant(variant, coarse, caption)
+            if job is None:
+                steps.append(step)
+            elif job.cache_key not in seen:
+                seen.add(job.cache_key)
+                steps += [] if job.cache_key in made else [step]
+                steps += self._looks_at_variant(variant, job, made.get(job.cache_key, step))
         return steps
 
-    def _variant(self, variant: Variant, coarse: CoarseJob, caption: Step | None, known: set[str]) -> list[Step]:
+    def _variant(
+        self, variant: Variant, coarse: CoarseJob, caption: Step | None
+    ) -> tuple[VariantJob | CoarseJob | None, Step]:
         waits = variant.words == "caption" and caption is not None and caption.state == "to do"
         try:
             job = self.study.variant(variant, coarse)
         except InputError as error:
-            return [Step(coarse.video.name, variant.key, "to do" if waits else "blocked", str(error), uncertain=waits)]
-        if job.cache_key in known:
-            return []
-        known.add(job.cache_key)
-        record, why = find_record(job)
-        return [Step(coarse.video.name, variant.key, "cached" if record else "to do", why, uncertain=waits)]
+            state: PlanState = "to do" if waits else "blocked"
+            return None, Step(coarse.video.name, variant.key, state, str(error), uncertain=waits)
+        return job, replace(_looked_up(job), phase=variant.key, uncertain=waits)
+
+    def _looks_at_variant(self, variant: Variant, job: VariantJob | CoarseJob, step: Step) -> list[Step]:
+        record, _ = find_record(job)
+        path = self.study.file_of(record) if record else self.study.result_path(job)
+        looks = self._looks(step, Result(job, job.cache_key, path))
+        return [replace(look, phase=phase_of_variant(look.phase, variant)) for look in looks]
 
 
 class RemovePlanner:
@@ -198,7 +213,7 @@ class RemovePlanner:
         if self.settings.products.save_comparison:
             steps.append(_looked_up(self.batch.comparison(job, job.cache_key)))
         if self.batch.measuring.is_on:
-            steps.append(_evaluation(self.batch, steps[0], job, job.cache_key))
+            steps.append(_evaluation(self.batch, steps[0], self.batch.result(job, job.cache_key)))
         return steps
 
 
@@ -208,15 +223,20 @@ def _waiting(phase: str, removal: Step) -> Step:
     return Step(removal.video, phase, state, "waits for the result", removal.uncertain)
 
 
-def _evaluation(batch: RemovalBatch[Any], removal: Step, job: RemovalJob | None, key: str) -> Step:
+def _evaluation(batch: RemovalBatch[Any], removal: Step, result: Result | None) -> Step:
     """Measuring comes after its removal."""
-    if job is None or removal.state == "blocked":
+    if result is None or removal.state == "blocked":
         return _waiting(EvaluateJob.phase, removal)
     try:
-        truth = fingerprint_truth(job.video, job.video_fingerprint)
+        truth = fingerprint_truth(result.job.video, result.job.video_fingerprint)
     except InputError as error:
         return Step(removal.video, EvaluateJob.phase, "blocked", str(error))
-    return _looked_up(batch.evaluate(batch.result(job, key), truth))
+    return _after(removal, _looked_up(batch.evaluate(result, truth)))
+
+
+def _after(removal: Step, step: Step) -> Step:
+    """A step that is as uncertain as what it follows."""
+    return replace(step, uncertain=removal.uncertain)
 
 
 def _looked_up(job: Job) -> Step:

@@ -9,6 +9,7 @@ from flows.variants import Variant, plan_study
 from lib.captioner.prompt_file import TEXT_GUIDANCE_SCALE
 from lib.captioner.schema import read_prompt_file
 from lib.errors import check_all
+from lib.records import PhaseRecord
 from lib.settings.study import StudySettings
 from tasks.jobs import CoarseJob, VariantJob
 
@@ -66,6 +67,11 @@ class StudyBatch(Batch):
         if plain and coarse.processing == self.settings.processing and not self.settings.products.lossless:
             return coarse
         return VariantJob(**guided, variant=variant.key)
+
+    def file_of(self, record: PhaseRecord) -> Path:
+        """Where a result lies: perhaps with another variant, which made it in an earlier run."""
+        name = f"{self.remover.name}.mp4"
+        return self.settings.output_dir / next(a.path for a in record.artifacts if Path(a.path).name == name)
 
     def _words(self, variant: Variant, name: str) -> ResolvedPrompt:
         if variant.words == "none":

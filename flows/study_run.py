@@ -9,9 +9,8 @@ from flows.removal_batch import Result
 from flows.result_phases import evaluate_results, preview_inputs, read_truths
 from flows.study_batch import StudyBatch
 from flows.three_phases import ThreePhases
-from flows.variants import Variant
+from flows.variants import Variant, phase_of_variant
 from lib.errors import InputError
-from lib.records import PhaseRecord
 from tasks.coarse import coarse
 from tasks.jobs import CoarseJob, Job, RemovalJob, VariantJob
 from tasks.result_jobs import SCORES_FILE
@@ -67,7 +66,7 @@ class StudyRun(ThreePhases[StudyBatch]):
         """Say which variant a step was for."""
         phase = job.phase
         if self._variant is not None:
-            phase = self._variant.key if isinstance(job, RemovalJob) else f"{job.phase} {self._variant.key}"
+            phase = self._variant.key if isinstance(job, RemovalJob) else phase_of_variant(phase, self._variant)
         self.progress.note(job.video.name, phase, outcome)
 
     def variant_phase(self, variant: Variant, names: list[str]) -> dict[str, VariantEnd]:
@@ -99,12 +98,7 @@ class StudyRun(ThreePhases[StudyBatch]):
         return done | self.run_phase(named, guided, timeout=timeout, refresh=refresh)
 
     def _end_of(self, job: RemovalJob, outcome: Outcome) -> VariantEnd:
-        return VariantEnd(outcome, job, self._file_of(outcome.record) if outcome.record else None)
-
-    def _file_of(self, record: PhaseRecord) -> Path:
-        """Where the result lies: perhaps with another variant, which made it in an earlier run."""
-        name = f"{self.batch.remover.name}.mp4"
-        return self.settings.output_dir / next(a.path for a in record.artifacts if Path(a.path).name == name)
+        return VariantEnd(outcome, job, self.batch.file_of(outcome.record) if outcome.record else None)
 
     def look_at_variant(self, ends: dict[str, VariantEnd]) -> None:
         """Measure and judge a variant; what is said of a shared result is its maker's."""

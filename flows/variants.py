@@ -31,6 +31,11 @@ class StudyPlan:
     remarks: tuple[str, ...] = ()  # what the reader must know
 
 
+def phase_of_variant(phase: str, variant: Variant) -> str:
+    """What a phase that looks at a variant's results is called in reports and plans."""
+    return f"{phase} {variant.key}"
+
+
 def plan_study(options: StudyOptions, default_guidance: float) -> StudyPlan:
     """The variants as asked for."""
     return {"ablation": _ablation, "guidance": _guidance, "prompts": _prompts}[options.study](options, default_guidance)
