@@ -6,6 +6,9 @@ import pytest
 from tests_support import Dataset
 
 os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+# Test processes share the cores: threads of one that wait for another's would take twice the time.
+PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // PROCESSES, 1)))
 
 ROOT = Path(__file__).resolve().parents[1]
 # Minutes each, mostly waiting: they start first, so that no process is left alone with them at the end.
