@@ -1,23 +1,17 @@
 """Phase 2 around the caption task: which videos need a caption at all, and the page that shows all of them."""
 
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from deployments.child_runs import ending_children
 from flows.batch import Batch, is_captioned
-from flows.phases import Outcome, outcome_of
+from flows.model_batches import run_batches
+from flows.phases import Outcome
 from flows.report import VideoSummary
 from lib.report.caption_sheet import RowStatus, SheetRow, failed_row, row_from_prompt_file, write_caption_sheet
-from lib.runtime.file_lock import LockedFile
-from lib.runtime.slots import Slot, lease_dir
 from lib.settings import AutoRefineSettings
 from tasks.caption import End, caption_batch
 from tasks.jobs import CaptionJob, seen_picture
 
-_WORTH_A_MODEL = 20  # captions: for fewer it does not pay to load the model on one more GPU
-_POLL_SECONDS = 1.0
 SHEET_FILE = "caption_sheet.html"
 
 
@@ -27,47 +21,12 @@ def caption_missing(batch: Batch, jobs: Sequence[CaptionJob]) -> dict[str, End]:
     missing = [job for job in jobs if force or not is_captioned(job)]
     if not missing:
         return {}
-    wanted = min(len(batch.caption_gpus), -(-len(missing) // _WORTH_A_MODEL))
-    with lease_gpus(batch.caption_gpus, wanted) as gpus:
-        return _caption_on(gpus or [None], batch, missing, force)
-
-
-def _caption_on(gpus: Sequence[int | None], batch: Batch, jobs: Sequence[CaptionJob], force: bool) -> dict[str, End]:
-    """A batch for each GPU, all at once."""
     timeout = batch.settings.caption_environment.caption_timeout
-    shares = [jobs[index :: len(gpus)] for index in range(len(gpus))]
-    with ending_children():
-        futures = [
-            caption_batch.submit(share, batch.caption_env, batch.captioner, timeout, force, gpu)
-            for share, gpu in zip(shares, gpus, strict=True)
-        ]
-        for future in futures:
-            future.wait()
-    ends: dict[str, End] = {}
-    for share, future in zip(shares, futures, strict=True):
-        if future.state.is_completed():
-            ends |= future.state.result()
-        else:
-            reason = f"the caption batch failed: {outcome_of(future.state).reason}"
-            ends |= {job.video.name: {"error": reason} for job in share}
-    return ends
-
-
-@contextmanager
-def lease_gpus(gpus: Sequence[int], wanted: int, folder: Path | None = None) -> Iterator[list[int]]:
-    """Up to `wanted` of the GPUs, for this run alone; waits until it has one."""
-    held: dict[int, LockedFile] = {}
-    try:
-        while wanted and not held:
-            for gpu in gpus:
-                if len(held) < wanted and (lease := Slot(gpu).lease(folder or lease_dir())):
-                    held[gpu] = lease
-            if not held:
-                time.sleep(_POLL_SECONDS)
-        yield list(held)
-    finally:
-        for lease in held.values():
-            lease.release()
+    return run_batches(
+        batch.caption_gpus,
+        missing,
+        lambda share, gpu: caption_batch.submit(share, batch.caption_env, batch.captioner, timeout, force, gpu),
+    )
 
 
 def write_sheet(path: Path, jobs: Sequence[CaptionJob], outcomes: Mapping[str, Outcome]) -> None:

@@ -1,15 +1,13 @@
-"""A model's opinion of the results (--judge): what is missing is judged in one batch of the caption pool."""
+"""A model's opinion of the results (--judge): what is missing is judged in the caption pool."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from deployments.child_runs import ending_children
 from flows.batch import Batch
-from flows.captions import lease_gpus
-from flows.phases import Outcome, outcome_of
+from flows.model_batches import record_ends, run_batches
+from flows.phases import Outcome
 from flows.result_phases import Results
 from flows.run import Run
-from tasks.caching import bind
 from tasks.caption import End
 from tasks.judge import is_judged, judge, judge_batch
 from tasks.result_jobs import JudgeJob
@@ -24,30 +22,17 @@ def judge_results(run: Run[Any], results: Results) -> dict[str, Outcome]:
     if not jobs:
         return {}
     with run.progress.phase(JudgeJob.phase, len(jobs)):
-        ends = judge_missing(run.batch, list(jobs.values()))
-        task, outcomes = bind(judge, run.settings.output_dir), {}
-        futures = {
-            name: task.with_options(refresh_cache=job.name in ends).submit(job, ends.get(job.name))
-            for name, job in jobs.items()
-        }
-        for name, future in futures.items():
-            future.wait()
-            outcomes[name] = outcome_of(future.state)
-            run.watch(jobs[name], outcomes[name])
-    return outcomes
+        return record_ends(run, judge, jobs, judge_missing(run.batch, list(jobs.values())))
 
 
 def judge_missing(batch: Batch, jobs: Sequence[JudgeJob]) -> dict[str, End]:
-    """Judge what has no judgement yet, in one process; how each ended, by `JudgeJob.name`."""
+    """Judge what has no judgement yet; how each ended, by `JudgeJob.name`."""
     missing = list({job.name: job for job in jobs if not is_judged(job)}.values())
     if not missing:
         return {}
     timeout = batch.settings.caption_environment.caption_timeout
-    with lease_gpus(batch.caption_gpus, min(len(batch.caption_gpus), 1)) as gpus, ending_children():
-        gpu = gpus[0] if gpus else None
-        future = judge_batch.submit(missing, batch.caption_env, batch.captioner, timeout, gpu)
-        future.wait()
-    if future.state.is_completed():
-        return future.state.result()
-    reason = f"the batch of judgements failed: {outcome_of(future.state).reason}"
-    return {job.name: {"error": reason} for job in missing}
+    return run_batches(
+        batch.caption_gpus,
+        missing,
+        lambda share, gpu: judge_batch.submit(share, batch.caption_env, batch.captioner, timeout, gpu),
+    )

@@ -4,11 +4,11 @@ from typing import TypeVar
 
 from flows.batch import Batch
 from flows.captions import SHEET_FILE, caption_missing, write_sheet
-from flows.phases import Outcome, outcome_of
+from flows.model_batches import record_ends
+from flows.phases import Outcome
 from flows.run import Run
 from flows.slots import cpu_slots
 from lib.errors import InputError
-from tasks.caching import bind
 from tasks.caption import caption
 from tasks.coarse import coarse
 from tasks.comparison import comparison
@@ -40,22 +40,13 @@ class ThreePhases(Run[AnyBatch]):
         return kept | {name: key for name, key in made.items() if outcomes[name].succeeded}
 
     def caption_phase(self, coarse_keys: dict[str, str]) -> list[str]:
-        """Phase 2: what is missing is captioned in one batch; the names of videos with a usable prompt file."""
+        """Phase 2: what is missing is captioned; the names of videos with a usable prompt file."""
         jobs = [self.batch.caption(self.coarse_jobs[name], key) for name, key in coarse_keys.items()]
         if not jobs:
             return []
         with self.progress.phase("caption", len(jobs)):
             ends = caption_missing(self.batch, jobs)
-            task = bind(caption, self.settings.output_dir)
-            futures = [
-                task.with_options(refresh_cache=job.video.name in ends).submit(job, ends.get(job.video.name))
-                for job in jobs
-            ]
-            outcomes = {}
-            for job, future in zip(jobs, futures, strict=True):
-                future.wait()
-                outcomes[job.video.name] = outcome_of(future.state)
-                self.watch(job, outcomes[job.video.name])
+            outcomes = record_ends(self, caption, {job.name: job for job in jobs}, ends)
         self._show_captions(jobs, outcomes)
         return [name for name, outcome in outcomes.items() if outcome.succeeded]
 

@@ -186,6 +186,11 @@ class CaptionJob(Job):
     edited_sha256: str | None = None  # of a prompt file that a person wrote or edited: it is taken as it is
 
     @property
+    def name(self) -> str:
+        """Its name in a batch."""
+        return self.video.name
+
+    @property
     def seen_picture(self) -> Path:
         """What the captioner saw, for people; no part of the result."""
         return seen_picture(self.prompt_file)
