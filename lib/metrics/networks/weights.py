@@ -81,7 +81,9 @@ def _soundness(name: str, path: Path) -> Callable[[], None]:
     def check() -> None:
         if not path.is_file():
             found = "a folder" if path.is_dir() else "nothing"
-            raise InputError(f"{path}: found {found}, expected the file of {name}; `make weights` can fetch it")
+            raise InputError(
+                f"{path}: found {found}, expected the file of {name}; `make weights WEIGHTS=--metrics` fetches it"
+            )
         try:
             check_by_suffix(path, path.suffix)
         except InputError as error:
