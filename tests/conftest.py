@@ -6,9 +6,10 @@ import pytest
 from tests_support import Dataset
 
 os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
-# Test processes share the cores: threads of one that wait for another's would take twice the time.
-PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // PROCESSES, 1)))
+# Test processes share the cores: threads of one that wait for another's would take twice the time. Not in the process
+# that only hands out the tests: the others inherit its environment, and theirs would count as given.
+if PROCESSES := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
+    os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // int(PROCESSES), 1)))
 
 ROOT = Path(__file__).resolve().parents[1]
 # Minutes each, mostly waiting: they start first, so that no process is left alone with them at the end.
