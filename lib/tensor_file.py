@@ -127,8 +127,13 @@ def _what_it_is(path: Path, size: int) -> str:
     return f"{size:,} bytes of something else or cut short"
 
 
+def _check_safetensors(path: Path) -> None:
+    if not read_header(path):
+        raise InputError(f"{path}: holds no tensor, not a .safetensors file of weights")
+
+
 _LOOKS = {
-    ".safetensors": read_header,
+    ".safetensors": _check_safetensors,
     ".bin": check_pickled,
     ".pt": check_pickled,
     ".pth": check_pickled,

@@ -65,12 +65,21 @@ def test_what_is_damaged_is_named_all_at_once(tmp_path, weights):
     assert all(any(what in line for line in lines) for what in said)
 
 
-@pytest.mark.parametrize("header", [b"", b"[]", b'{"a": 1}', b'{"a": {"data_offsets": []}}', b"not json", b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "header", [b"", b"[]", b"{}", b'{"a": 1}', b'{"a": {"data_offsets": []}}', b"not json", b"\xff\xfe"]
+)
 def test_safetensors_with_a_strange_header_are_damaged(tmp_path, weights, header):
     clip = shutil.copytree(weights.clip, tmp_path / "clip")
     (clip / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
     with pytest.raises(InputError, match=r"model\.safetensors: .*, not a( whole)? \.safetensors file"):
         MetricWeights(clip=clip).check()
+
+
+@pytest.mark.parametrize("name", ["i3d", "i3d.pth.tar", "i3d.pkl"])
+def test_a_file_of_any_name_is_looked_at(tmp_path, name):
+    (tmp_path / name).write_bytes(b"<html>404</html>")
+    with pytest.raises(InputError, match="a web page"):
+        MetricWeights(i3d=tmp_path / name).check()
 
 
 def test_reasons_for_what_is_not_given(weights):

@@ -11,6 +11,7 @@ from lib.tensor_file import check_by_suffix
 BACKBONE_FILE = "alexnet-owt-7be5be79.pth"  # torchvision's AlexNet
 HEADS_FILE = "lpips_alex.pth"  # the linear heads of LPIPS v0.1
 PUBLISHED_HEADS_FILE = "alex.pth"  # their name where they are published, below weights/v0.1; as good
+_SUFFIXES = (".json", ".safetensors")  # whatever else a file is called, torch has saved it
 CLIP_CONFIG, CLIP_WEIGHTS = "config.json", ("model.safetensors", "pytorch_model.bin")
 
 
@@ -85,7 +86,7 @@ def _soundness(name: str, path: Path) -> Callable[[], None]:
                 f"{path}: found {found}, expected the file of {name}; `make weights WEIGHTS=--metrics` fetches it"
             )
         try:
-            check_by_suffix(path, path.suffix)
+            check_by_suffix(path, path.suffix if path.suffix in _SUFFIXES else ".pt")
         except InputError as error:
             raise InputError(f"{error}; expected the file of {name}; fetch it again") from error
 
