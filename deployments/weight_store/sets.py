@@ -9,7 +9,7 @@ from typing import Any
 
 from deployments.weight_store.weight_set import WeightSet
 from lib.errors import InputError
-from lib.metrics.networks.weights import BACKBONE_FILE, CLIP_CONFIG, CLIP_WEIGHTS, PUBLISHED_HEADS_FILE
+from lib.metrics.networks.weights import BACKBONE_FILE, CLIP_CONFIG, CLIP_WEIGHTS, HEADS_FILE, PUBLISHED_HEADS_FILE
 from lib.propainter.weight_files import FILES as PROPAINTER_FILES
 from lib.settings.engines import METRIC_WEIGHTS, WEIGHT_FOLDERS
 
@@ -180,7 +180,8 @@ _SETS = (
         repository="",
         licence="BSD-3-Clause (torchvision's AlexNet), BSD-2-Clause (LPIPS)",
         page="https://github.com/richzhang/PerceptualSimilarity",
-        required=(BACKBONE_FILE, PUBLISHED_HEADS_FILE),
+        required=(BACKBONE_FILE,),
+        weights=((PUBLISHED_HEADS_FILE, HEADS_FILE),),
         urls=(
             (BACKBONE_FILE, f"https://download.pytorch.org/models/{BACKBONE_FILE}"),
             (PUBLISHED_HEADS_FILE, f"{_raw('richzhang/PerceptualSimilarity')}/lpips/weights/v0.1/alex.pth"),
