@@ -13,7 +13,7 @@ from lib.propagation.anchor_fill import Inpaint, paint_with_telea
 from lib.propagation.engine import CODE_VERSION, Propagation, propagate
 from lib.propagation.settings import PropagationSettings
 from lib.removers.base import RemovalRequest, RemovalResult
-from lib.video.compose import Feather
+from lib.video.compose import Blend, Feather
 
 COARSE_PASSES = 1
 REFINE_PASSES = 2
@@ -30,7 +30,7 @@ class PropagationRemover:
     uses_gpu = False
     uses_prompt = True  # by way of the anchor
     uses_text = False
-    blend = Feather(3)
+    blend: Blend = Feather(3)
     prior = None
 
     def __init__(self, settings: PropagationSettings | None = None) -> None:

@@ -28,7 +28,7 @@ class GreenRemover(PropagationRemover):
     """Fills everything, so that every pixel of the source that is left is left by composing."""
 
     name = "green"
-    blend: Blend = GaussianBlend()  # type: ignore[assignment]
+    blend = GaussianBlend()
 
     def remove(self, request: RemovalRequest) -> RemovalResult:
         return RemovalResult(np.full_like(request.frames, (20, 200, 40)))
