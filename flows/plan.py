@@ -55,9 +55,9 @@ def make_plan(settings: RunSettings) -> list[Step]:
 
 def _planner(settings: RunSettings) -> "ThreePhasesPlanner | RemovePlanner | StudyPlanner":
     if isinstance(settings, StudySettings):
-        return StudyPlanner(settings)
+        return StudyPlanner(StudyBatch(settings))
     if isinstance(settings, AutoRefineSettings):
-        return ThreePhasesPlanner(settings)
+        return ThreePhasesPlanner(Batch(settings))
     if isinstance(settings, RemoveSettings):
         return RemovePlanner(settings)
     raise TypeError(f"{type(settings).__name__} has no plan")
@@ -74,10 +74,9 @@ def plan_text(steps: list[Step]) -> str:
 class ThreePhasesPlanner:
     """Of `flows/auto_refine.py`."""
 
-    def __init__(self, settings: AutoRefineSettings) -> None:
-        self.settings = settings
-        self.batch = Batch(settings)
-        self.batch.check()
+    def __init__(self, batch: Batch) -> None:
+        self.batch, self.settings = batch, batch.settings
+        batch.check()
 
     def steps(self, video: Video, fingerprints: Fingerprints) -> list[Step]:
         control = self.settings.phase_control
@@ -152,10 +151,9 @@ class ThreePhasesPlanner:
 class StudyPlanner(ThreePhasesPlanner):
     """Of `flows/study.py`. A variant that comes to the same as another one is no step of its own."""
 
-    def __init__(self, settings: StudySettings) -> None:
-        super().__init__(settings)
-        self.study = StudyBatch(settings)
-        self.study.check()
+    def __init__(self, batch: StudyBatch) -> None:
+        super().__init__(batch)
+        self.study = batch
 
     def steps(self, video: Video, fingerprints: Fingerprints) -> list[Step]:
         coarse, coarse_key, steps = self.study.coarse(video, fingerprints), "", []

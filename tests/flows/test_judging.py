@@ -10,6 +10,7 @@ from tiny_vlms import write_tiny_vlm
 from flows import caption_videos
 from flows.batch import Batch
 from flows.command_line import parse
+from flows.launch import STUDY
 from flows.plan import make_plan
 from lib.errors import InputError
 from tasks import caption as caption_module
@@ -93,3 +94,18 @@ def test_palette_is_refused_before_any_work(dataset, tmp_path):
     settings, _ = parse([*dataset.flags(tmp_path / "out"), "--judge"])
     with pytest.raises(InputError, match=r"--judge needs a vision-language model"):
         Batch(settings).check()
+
+
+def test_a_study_plans_the_judgements_that_it_makes(words, run_flow, tmp_path):
+    """Variants that come to the same are judged once: here the baseline, the anchor without and with words."""
+    run = run_flow([*words, "--judge_frames", "1"], STUDY)
+    assert run.state.is_completed(), run.state.message
+    judged = {(name, f"judge {variant}") for name in NAMES for variant in ("baseline", "anchor", "anchor-text")}
+    assert {key for key, status in run.statuses().items() if status == "done" and "judge" in key[1]} == judged
+    settings = parse([*words, "--judge_frames", "1"], STUDY.settings)[0]
+    assert {step.state for step in make_plan(settings)} == {"cached"}
+    more = [*words, "--judge_frames", "2"]
+    plan = make_plan(parse(more, STUDY.settings)[0])
+    assert {(step.video, step.phase) for step in plan if step.state == "to do"} == judged
+    again = run_flow(more, STUDY)
+    assert again.executed() == judged
