@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -14,6 +15,8 @@ from typing import Any
 
 _SECONDS = 20.0
 _PAGE = 200
+_BUSY = 503  # Prefect's answer while its SQLite is locked: ask again
+_PAUSES = (0.5, 1.0, 2.0)  # seconds
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -100,6 +103,16 @@ class PrefectServer:
         return {"Authorization": f"Bearer {self.key}"} if self.key else {}
 
     def _call(self, path: str, body: object, headers: Mapping[str, str]) -> Any:
+        for pause in _PAUSES:
+            try:
+                return self._call_once(path, body, headers)
+            except ServerError as error:
+                if error.status != _BUSY:
+                    raise
+            time.sleep(pause)
+        return self._call_once(path, body, headers)
+
+    def _call_once(self, path: str, body: object, headers: Mapping[str, str]) -> Any:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(  # noqa: S310 - the user's own server
             f"{self.url}/{path}", data=data, headers={"Content-Type": "application/json", **headers}

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import httpx
 from embedded_support import ROOT
+from patient_http import patient_client
 
 from lib.runtime.children import free_port
 from lib.runtime.guard import descendants
@@ -31,7 +32,7 @@ class ServerBox:
         self._database = database or f"sqlite+aiosqlite:///{folder / 'prefect.db'}"
         self._processes: list[subprocess.Popen[bytes]] = []
         self._workers: dict[str, subprocess.Popen[bytes]] = {}
-        self.api = httpx.Client(base_url=self.url, auth=("admin", self.password), timeout=60)
+        self.api = patient_client(base_url=self.url, auth=("admin", self.password))
 
     @property
     def client_env(self) -> dict[str, str]:

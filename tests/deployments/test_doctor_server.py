@@ -1,20 +1,25 @@
 """The doctor's view of a Prefect server: a real one with a password, and what its answers mean."""
 
 import contextlib
+import json
 import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import httpx
 import pytest
+from patient_http import patient_client
 
 from deployments import AUTOMATIONS
 from deployments.box.paths import BoxPaths
+from deployments.checks import prefect_server
 from deployments.checks import server as checks
 from deployments.checks.finding import Finding
 from deployments.checks.job import Job
@@ -37,7 +42,7 @@ class Server:
 
     def __init__(self, url: str) -> None:
         self.url, self.env = url, {"PREFECT_API_URL": url, "PREFECT_API_AUTH_STRING": AUTH}
-        self._http = httpx.Client(base_url=url, auth=httpx.BasicAuth(*AUTH.split(":")), timeout=60, trust_env=False)
+        self._http = patient_client(base_url=url, auth=httpx.BasicAuth(*AUTH.split(":")))
         token = self._http.get("/csrf-token", params={"client": "test"}).json()["token"]
         self._http.headers.update({"Prefect-Csrf-Token": token, "Prefect-Csrf-Client": "test"})
 
@@ -292,6 +297,40 @@ def test_workers_that_have_gone_do_not_count():
 
 def test_a_pool_of_another_type_fails():
     assert checks.judge_pool("pool p", {"name": "p", "type": "docker"}, [], Job()).level == "FAIL"
+
+
+@contextlib.contextmanager
+def answering(statuses: list[int]) -> Iterator[str]:
+    """A server that gives these statuses, one a call; its API's address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(statuses.pop(0))
+            self.end_headers()
+            self.wfile.write(json.dumps("3.8.8").encode())
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/api"
+        finally:
+            server.shutdown()
+
+
+def test_a_busy_server_is_asked_again(monkeypatch):
+    monkeypatch.setattr(prefect_server, "_PAUSES", (0.0, 0.0))
+    with answering([503, 503, 200]) as url:
+        assert PrefectServer(url).get("admin/version") == "3.8.8"
+    with answering([503] * 4) as url, pytest.raises(ServerError, match="admin/version: HTTP 503"):
+        PrefectServer(url).get("admin/version")
+
+
+def test_a_server_that_refuses_is_asked_once():
+    with answering([500]) as url, pytest.raises(ServerError, match="HTTP 500"):
+        PrefectServer(url).get("admin/version")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "deployments: 3", "deployments: [{}]", "a: ["])

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 from install_support import Box, user_box
+from patient_http import patient_client
 from websockets import ConnectionClosed, Subprotocol
 from websockets.sync.client import connect
 
@@ -70,7 +71,7 @@ def _wait_until_healthy(server: "subprocess.Popen[bytes]", url: str, log: Path) 
 def call(url: str, auth: str | None = None, body: dict[str, object] | None = None) -> int:
     user, _, password = (auth or "").partition(":")
     credentials = httpx.BasicAuth(user, password) if auth else None
-    with httpx.Client(trust_env=False, auth=credentials, timeout=30) as client:
+    with patient_client(auth=credentials) as client:
         return (client.get(url) if body is None else client.post(url, json=body)).status_code
 
 
