@@ -1,17 +1,41 @@
-"""Still pictures in folders: which files count, in which order, and how one is opened."""
+"""Still pictures in folders: which files count and in which order. How one is read is in `pictures`."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
-
-from PIL import Image
+from typing import Any
 
 from lib.errors import InputError
+from lib.video.entries import is_folder, look_at
+from lib.video.pictures import open_image, picture_reading, read_frame_picture, upright
+from lib.video.suffixes import (
+    FRAME_SUFFIXES,
+    is_unsupported_picture,
+    picture_kind,
+    some_suffixes,
+    suffix_of,
+    unsupported_kind,
+)
 
-FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
+__all__ = [
+    "FRAME_SUFFIXES",
+    "folder_reading",
+    "frame_folder",
+    "holds_pictures",
+    "list_folder",
+    "list_frames",
+    "list_images",
+    "natural_key",
+    "open_image",
+    "picture_reading",
+    "read_frame_picture",
+    "upright",
+]
+
+_MOST_NAMES = 5
 
 
 def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
@@ -21,12 +45,17 @@ def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
 
 
 def list_images(folder: Path) -> tuple[Path, ...]:
-    """Picture files of a folder in natural order; hidden files are left out.
+    """Picture files of a folder in natural order; hidden files and what is no picture are left out.
 
     Raises:
-        InputError: the folder cannot be read, or two pictures share a stem, so that their order is unclear.
+        InputError: the folder or a picture in it cannot be looked at, two pictures share a stem, so that their order
+            is unclear, or they are of different kinds, so that some may not belong there.
     """
-    images = [item for item in list_folder(folder) if item.suffix.lower() in FRAME_SUFFIXES and item.is_file()]
+    looks = [look_at(item) for item in list_folder(folder) if picture_kind(item)]
+    pictures = [look.path for look in looks if look.kind != "folder"]
+    images = [item for item in pictures if suffix_of(item) in FRAME_SUFFIXES]
+    if problems := [look.problem for look in looks if look.problem]:
+        raise InputError(f"{folder}: {problems[0]}; copy the picture again or remove the entry")
     stems: dict[str, Path] = {}
     for image in images:
         other = stems.setdefault(image.stem, image)
@@ -34,7 +63,56 @@ def list_images(folder: Path) -> tuple[Path, ...]:
             raise InputError(
                 f"{folder}: holds both {other.name} and {image.name}; expected one picture a frame, remove one kind"
             )
+    # A raw file beside each picture, as cameras write them, is no frame that is missing.
+    lone = [item for item in pictures if is_unsupported_picture(item) and item.stem not in stems]
+    if images:
+        _check_one_kind(folder, [*images, *lone])
     return tuple(images)
+
+
+def list_frames(folder: Path) -> tuple[Path, ...]:
+    """Frames of a video that is a folder, in playing order; see `frame_folder`.
+
+    Raises:
+        InputError: see `list_images` and `frame_folder`; or there are none.
+    """
+    inner = frame_folder(folder)
+    images = list_images(inner)
+    if not images:
+        raise InputError(
+            f"{folder}: found no frames, expected files ending in {some_suffixes(FRAME_SUFFIXES)}{_instead(inner)}"
+        )
+    return images
+
+
+def frame_folder(path: Path) -> Path:
+    """The folder itself, or, where it holds no pictures, its only sub-folder that does (`<name>/frames/`).
+
+    Raises:
+        InputError: it cannot be read, or several sub-folders hold pictures.
+    """
+    items = list_folder(path)
+    if any(picture_kind(item) and not is_folder(item) for item in items):
+        return path
+    folders = [item for item in items if is_folder(item)]
+    inner = [folder for folder in folders if holds_pictures(folder)]
+    inner = inner or [folder for folder in folders if holds_pictures(folder, unsupported=True)]
+    if len(inner) > 1:
+        raise InputError(
+            f"{path}: holds no pictures itself, but {len(inner)} folders of pictures: {_some(inner)}; "
+            "expected the frames of one video, leave one"
+        )
+    return inner[0] if inner else path
+
+
+def holds_pictures(folder: Path, *, unsupported: bool = False) -> bool:
+    """Whether a folder holds pictures that can be read, or others too; False where it cannot be listed."""
+    try:
+        items = list_folder(folder)
+    except InputError:
+        return False
+    wanted = [item for item in items if suffix_of(item) in FRAME_SUFFIXES or (unsupported and picture_kind(item))]
+    return any(not is_folder(item) for item in wanted)
 
 
 def list_folder(folder: Path) -> tuple[Path, ...]:
@@ -50,17 +128,44 @@ def list_folder(folder: Path) -> tuple[Path, ...]:
     return tuple(sorted(items, key=lambda item: natural_key(item.name)))
 
 
-@contextmanager
-def open_image(path: Path) -> Iterator[Image.Image]:
-    """A decoded picture in the mode of its file.
+def folder_reading(folder: Path) -> dict[str, Any]:
+    """`picture_reading` of all frames together: a value where they agree, a sorted list of values where they do not.
 
     Raises:
-        InputError: the file is missing, truncated or no picture.
+        InputError: see `list_frames`, or a picture cannot be opened.
     """
-    try:
-        image = Image.open(path)
-        image.load()
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: picture cannot be decoded ({error}); expected a whole JPEG or PNG file") from error
-    with image:
-        yield image
+    found: dict[str, set[Any]] = {}
+    for image in list_frames(folder):
+        for key, value in picture_reading(image).items():
+            found.setdefault(key, set()).add(value)
+    return {key: sorted(values) if len(values) > 1 else min(values) for key, values in sorted(found.items())}
+
+
+def _check_one_kind(folder: Path, pictures: list[Path]) -> None:
+    """Refuse a folder of several kinds of pictures; the kind that is seen most is taken for the right one."""
+    kinds = Counter(picture_kind(item) for item in pictures)
+    if len(kinds) < 2:
+        return
+    usual, count = kinds.most_common(1)[0]
+    others = [item for item in pictures if picture_kind(item) != usual]
+    advice = dict.fromkeys(reason for item in others if (reason := unsupported_kind(item)))
+    raise InputError(
+        f"{folder}: holds {count} {usual} pictures, and of other kinds {_some(others)}; expected pictures of one kind, "
+        "in order, as each stands for a frame; move the others elsewhere" + "".join(f" ({reason})" for reason in advice)
+    )
+
+
+def _instead(folder: Path) -> str:
+    """What a folder without frames holds that could be meant."""
+    items = [item for item in list_folder(folder) if not is_folder(item)]
+    for item in items:
+        if reason := unsupported_kind(item):
+            count = sum(suffix_of(other) == suffix_of(item) for other in items)
+            return f"; it holds {count} files like {item.name}: {reason}"
+    return ""
+
+
+def _some(paths: Iterable[Path]) -> str:
+    names = [path.name for path in paths]
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(names[:_MOST_NAMES]) + more

@@ -1,0 +1,85 @@
+"""One entry of a folder, looked at without opening it: whatever it is, looking at it raises nothing."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from lib.video.suffixes import FRAME_SUFFIXES, is_unsupported_picture, suffix_of, unsupported_kind
+
+_SPECIAL = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """`broken` is neither a file nor a folder that can be used; `problem` says why."""
+
+    path: Path
+    kind: Literal["file", "folder", "broken"]
+    problem: str = ""
+
+
+def look_at(path: Path) -> Entry:
+    """What an entry is, links followed."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        return Entry(path, "broken", f"{path.name} {_why_not(path, error)}")
+    if stat.S_ISDIR(mode):
+        return Entry(path, "folder")
+    if stat.S_ISREG(mode):
+        return Entry(path, "file")
+    special = _SPECIAL.get(stat.S_IFMT(mode), "something special")
+    return Entry(path, "broken", f"{path.name} is {special}, expected a file or a folder")
+
+
+def is_folder(path: Path) -> bool:
+    """Whether the path is a folder; False where it cannot be looked at."""
+    return look_at(path).kind == "folder"
+
+
+def folder_problem(folder: Path) -> str | None:
+    """Why no frame of a folder can be read, as far as names tell (not listable, all unsupported), or None.
+
+    Stops at the first picture, so that long folders cost no more than short ones.
+    """
+    unsupported: list[str] = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                path = Path(entry.name)
+                if entry.name.startswith("."):
+                    continue
+                if suffix_of(path) in FRAME_SUFFIXES:
+                    return None
+                if is_unsupported_picture(path):
+                    unsupported.append(entry.name)
+    except OSError as error:
+        return f"{folder.name} cannot be listed ({error.strerror}); check its rights"
+    return f"{folder.name} holds {_unsupported(unsupported)}" if unsupported else None
+
+
+def _unsupported(names: list[str]) -> str:
+    return f"{len(names)} pictures that cannot be read, {min(names)}: {unsupported_kind(Path(min(names)))}"
+
+
+def printable(text: str) -> str:
+    """Text that can be printed and stored as UTF-8: bytes of file names that are none are shown as `\\xe4`."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _why_not(path: Path, error: OSError) -> str:
+    if error.errno == errno.ELOOP:
+        return "is a link that leads back to itself"
+    if error.errno == errno.ENOENT and path.is_symlink():
+        return "is a link to nothing"
+    return f"cannot be looked at ({error.strerror})"
