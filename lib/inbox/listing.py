@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lib.records import canonical_hash
-from lib.video.clip import FRAME_SUFFIXES, VIDEO_SUFFIXES
+from lib.video.suffixes import is_media
 
 _PARTIAL_SUFFIXES = (".part", ".partial", ".filepart", ".crdownload", ".download", ".tmp")
 _RSYNC_NAME = re.compile(r"\.(.+)\.[A-Za-z0-9]{6}")  # what rsync calls a file until it is whole
@@ -54,7 +54,7 @@ def list_files(folder: Path) -> Listing:
             partial = partial or name
         elif not stat.S_ISDIR(found.st_mode):
             files.append(FileLook(name, found.st_size, found.st_mtime_ns, found.st_ctime_ns))
-            empty = empty or (name if not found.st_size and _is_media(path.name) else "")
+            empty = empty or (name if not found.st_size and is_media(path.name) else "")
     return Listing(tuple(sorted(files, key=lambda file: file.name)), newest, partial, empty, broken)
 
 
@@ -63,11 +63,7 @@ def is_partial(name: str) -> bool:
     if name.lower().endswith(_PARTIAL_SUFFIXES) or name.startswith(".~"):
         return True
     hidden = _RSYNC_NAME.fullmatch(name)
-    return hidden is not None and _is_media(hidden[1])
-
-
-def _is_media(name: str) -> bool:
-    return name.lower().endswith((*VIDEO_SUFFIXES, *FRAME_SUFFIXES))
+    return hidden is not None and is_media(hidden[1])
 
 
 def _walk(path: Path, above: frozenset[tuple[int, int]]) -> Iterator[tuple[Path, os.stat_result | None]]:

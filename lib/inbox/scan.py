@@ -10,9 +10,10 @@ from typing import Literal
 from lib.inbox.ledger import Entry, Ledger
 from lib.inbox.listing import Listing, list_files
 from lib.settings.inbox import Inbox
-from lib.video.clip import VIDEO_SUFFIXES
 from lib.video.datasets import Unmatched, Video, inbox_folders, inbox_video
+from lib.video.entries import look_at, printable
 from lib.video.images import list_folder
+from lib.video.suffixes import VIDEO_SUFFIXES, suffix_of, unsupported_kind
 
 _NANO = 1_000_000_000
 LeftKind = Literal["still being copied", "incomplete", "given up", "for another night"]
@@ -36,6 +37,10 @@ class Left:
     name: str
     kind: LeftKind
     reason: str
+
+    def __post_init__(self) -> None:
+        for text in ("name", "reason"):
+            object.__setattr__(self, text, printable(getattr(self, text)))
 
 
 @dataclass(frozen=True)
@@ -196,10 +201,16 @@ class _Looker:
 
 
 def _strays(inbox: Path) -> list[Left]:
-    """Videos that lie in the inbox itself."""
-    files = [item for item in list_folder(inbox) if item.suffix.lower() in VIDEO_SUFFIXES and not item.is_dir()]
-    reason = "is a file; expected a folder for each video, with video* and mask* in it"
-    return [Left(file.name, "incomplete", reason) for file in files]
+    """Videos that lie in the inbox itself, and entries that cannot be looked at."""
+    left = []
+    for look in map(look_at, list_folder(inbox)):
+        suffix = suffix_of(look.path)
+        if look.kind == "broken" and (suffix in VIDEO_SUFFIXES or not suffix):
+            left.append(Left(look.path.name, "incomplete", look.problem))
+        elif look.kind == "file" and (suffix in VIDEO_SUFFIXES or unsupported_kind(look.path)):
+            reason = "is a file; expected a folder for each video, with video* and mask* in it"
+            left.append(Left(look.path.name, "incomplete", reason))
+    return left
 
 
 def _sorted_out(finds: Iterable[Find], most: int) -> InboxScan:

@@ -291,8 +291,9 @@ def _only_one(root: Path, deeper: list[Path]) -> Path:
 
 
 def _check_root(root: Path) -> None:
-    if not is_folder(root):
-        found = "a file" if root.exists() else "nothing"
+    look = look_at(root)
+    if look.kind != "folder":
+        found = "a file" if look.kind == "file" else "nothing" if look.missing else look.problem
         raise InputError(f"{root}: found {found}, expected a folder with one entry for each video; check the path")
 
 

@@ -26,6 +26,7 @@ class Entry:
     path: Path
     kind: Literal["file", "folder", "broken"]
     problem: str = ""
+    missing: bool = False  # there is nothing
 
 
 def look_at(path: Path) -> Entry:
@@ -33,7 +34,8 @@ def look_at(path: Path) -> Entry:
     try:
         mode = path.stat().st_mode
     except OSError as error:
-        return Entry(path, "broken", f"{path.name} {_why_not(path, error)}")
+        missing = isinstance(error, FileNotFoundError) and not path.is_symlink()
+        return Entry(path, "broken", f"{path.name} {_why_not(error, missing)}", missing)
     if stat.S_ISDIR(mode):
         return Entry(path, "folder")
     if stat.S_ISREG(mode):
@@ -50,7 +52,7 @@ def is_folder(path: Path) -> bool:
 def folder_problem(folder: Path) -> str | None:
     """Why no frame of a folder can be read, as far as names tell (not listable, all unsupported), or None.
 
-    Stops at the first picture, so that long folders cost no more than short ones.
+    Stops at the first picture, so that long folders cost no more than short ones. Frames may lie in a folder below.
     """
     unsupported: list[str] = []
     try:
@@ -59,7 +61,7 @@ def folder_problem(folder: Path) -> str | None:
                 path = Path(entry.name)
                 if entry.name.startswith("."):
                     continue
-                if suffix_of(path) in FRAME_SUFFIXES:
+                if suffix_of(path) in FRAME_SUFFIXES or entry.is_dir():
                     return None
                 if is_unsupported_picture(path):
                     unsupported.append(entry.name)
@@ -77,9 +79,9 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _why_not(path: Path, error: OSError) -> str:
+def _why_not(error: OSError, missing: bool) -> str:
     if error.errno == errno.ELOOP:
         return "is a link that leads back to itself"
-    if error.errno == errno.ENOENT and path.is_symlink():
-        return "is a link to nothing"
+    if error.errno == errno.ENOENT:
+        return "is no longer there" if missing else "is a link to nothing"
     return f"cannot be looked at ({error.strerror})"

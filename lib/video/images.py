@@ -92,11 +92,12 @@ def frame_folder(path: Path) -> Path:
         InputError: it cannot be read, or several sub-folders hold pictures.
     """
     items = list_folder(path)
-    if any(picture_kind(item) and not is_folder(item) for item in items):
+    if any(suffix_of(item) in FRAME_SUFFIXES and not is_folder(item) for item in items):
         return path
     folders = [item for item in items if is_folder(item)]
     inner = [folder for folder in folders if holds_pictures(folder)]
-    inner = inner or [folder for folder in folders if holds_pictures(folder, unsupported=True)]
+    if not inner and not any(picture_kind(item) for item in items):
+        inner = [folder for folder in folders if holds_pictures(folder, unsupported=True)]
     if len(inner) > 1:
         raise InputError(
             f"{path}: holds no pictures itself, but {len(inner)} folders of pictures: {_some(inner)}; "
