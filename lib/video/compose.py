@@ -20,6 +20,10 @@ class Blend(Protocol):
         """Pixels outside the mask that may change; beyond them frames are byte-identical to the source."""
         ...
 
+    def weights(self, mask: np.ndarray) -> np.ndarray:
+        """(H, W) float32 share of the fill, of an (H, W) bool mask: 1 on it, 0 beyond the reach."""
+        ...
+
     def mix(self, below: np.ndarray, fill: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """(H, W, 3) uint8 of `below` with the (H, W) bool mask's hole taken from `fill`, both (H, W, 3) uint8."""
         ...
@@ -35,9 +39,12 @@ class Feather:
     def reach(self) -> int:
         return self.radius
 
+    def weights(self, mask: np.ndarray) -> np.ndarray:
+        return feather(mask, self.radius)
+
     def mix(self, below: np.ndarray, fill: np.ndarray, mask: np.ndarray) -> np.ndarray:
         under = below.astype(np.float32)
-        mixed = under + feather(mask, self.radius)[..., None] * (fill - under)
+        mixed = under + self.weights(mask)[..., None] * (fill - under)
         return np.rint(mixed).astype(np.uint8)
 
 
@@ -49,11 +56,14 @@ class GaussianBlend:
     def reach(self) -> int:
         return _KERNEL // 2
 
-    def mix(self, below: np.ndarray, fill: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    def weights(self, mask: np.ndarray) -> np.ndarray:
         hole = np.where(mask, np.uint8(255), np.uint8(0))
         blurred = cv2.GaussianBlur(hole, (_KERNEL, _KERNEL), 0)
         shares = (255 * (1 - (1 - hole / 255) * (1 - blurred / 255))).astype(np.uint8)
-        alpha = (shares / 255).astype(np.float32)[..., None]
+        return (shares / 255).astype(np.float32)
+
+    def mix(self, below: np.ndarray, fill: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        alpha = self.weights(mask)[..., None]
         return (fill * alpha + below * (1 - alpha)).astype(np.uint8)
 
 
@@ -89,18 +99,22 @@ def compose_frame(frame: np.ndarray, fill: np.ndarray, mask: np.ndarray, blend: 
     size = frame.shape[0], frame.shape[1]
     mask = resize_mask(mask, size)
     composed = frame.copy()
-    # A blur sees twice its reach: at the box's border its reflection must be as empty as what it replaces.
-    box = _bounding_box(mask, 2 * blend.reach + 1)
+    box = changing_box(mask, blend)
     if box is not None:
         composed[box] = blend.mix(frame[box], resize_frame(fill, size)[box], mask[box])
     return composed
 
 
-def _bounding_box(mask: np.ndarray, margin: int) -> tuple[slice, slice] | None:
+def changing_box(mask: np.ndarray, blend: Blend, multiple: int = 1) -> tuple[slice, slice] | None:
+    """Rows and columns to blend in, that begin and end at multiples of `multiple`; None for an empty mask."""
+    # A blur sees twice its reach: at the box's border its reflection must be as empty as what it replaces.
+    margin = 2 * blend.reach + 1
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):
         return None
-    return (
-        slice(max(rows[0] - margin, 0), rows[-1] + 1 + margin),
-        slice(max(columns[0] - margin, 0), columns[-1] + 1 + margin),
-    )
+    return _span(rows, margin, multiple), _span(columns, margin, multiple)
+
+
+def _span(places: np.ndarray, margin: int, multiple: int) -> slice:
+    start, stop = max(int(places[0]) - margin, 0), int(places[-1]) + 1 + margin
+    return slice(start - start % multiple, stop + -stop % multiple)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from video_inputs import box_masks, moving_frames
 
-from lib.video.compose import Feather, compose, feather
+from lib.video.compose import Feather, GaussianBlend, compose, feather
 from lib.video.sizes import resize_frames
 
 COUNT, SIZE = 3, (48, 64)
@@ -73,3 +73,13 @@ def test_frames_come_one_by_one_and_lengths_must_agree():
     assert taken == [0]
     with pytest.raises(ValueError, match="shorter"):
         list(compose(SOURCE, FILL[:2], MASKS, Feather(2)))
+
+
+@pytest.mark.parametrize("blend", [Feather(4), GaussianBlend()], ids=["feather", "gaussian"])
+def test_weights_are_what_the_blend_mixes_by(blend):
+    weights, mask = blend.weights(MASKS[0]), MASKS[0]
+    assert weights.dtype == np.float32
+    assert (weights[mask] == 1).all()
+    assert (weights[distance_to(mask) > np.sqrt(2) * blend.reach] == 0).all()
+    black, white = np.zeros_like(FILL[0]), np.full_like(FILL[0], 255)
+    assert np.abs(blend.mix(black, white, mask)[..., 0] - 255 * weights).max() < 1
