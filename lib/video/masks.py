@@ -1,71 +1,120 @@
 """Reading and widening object masks.
 
-Lossless masks (PNG) mark the object with any non-zero value: palette index, gray value or colour channel.
-Lossy ones (JPEG, video) mark it with gray above 127. Needs only numpy and Pillow, and PyAV for video masks.
+Lossless masks (PNG, BMP, ...) mark the object with any non-zero value: palette index, gray value or colour channel.
+Lossy ones (JPEG, video) mark it with gray above 127. Which mask belongs to which frame: see `lib.video.pairing`.
+Needs only numpy and Pillow, and PyAV for video masks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from lib.errors import InputError
+from lib.notes import Note, input_note
 from lib.video.clip import VIDEO_SUFFIXES
-from lib.video.decode import decode_frames
-from lib.video.images import FRAME_SUFFIXES, list_folder, list_images, open_image
+from lib.video.images import FRAME_SUFFIXES, list_folder, list_images
+from lib.video.mask_grays import GrayTally, MaskRules
+from lib.video.mask_headers import holds_several
+from lib.video.mask_pictures import PictureSource
+from lib.video.mask_videos import VideoSource
+from lib.video.pairing import Pairing
+from lib.video.suffixes import some_suffixes
+from lib.video.timeline import Timeline
 
-LOSSY_THRESHOLD = 127
+_MOVING_PICTURES = (".gif", ".apng")  # still pictures as often as videos
 _ASPECT_TOLERANCE = 0.01
+_Source = PictureSource | VideoSource
 
 
 @dataclass(frozen=True)
 class MaskTrack:
-    """Masks of a clip, one for each frame."""
+    """Masks of a clip, one for each frame wanted."""
 
     masks: np.ndarray  # (T, H, W) bool, True = object
-    notes: tuple[str, ...] = ()  # what was adapted, for the user
+    notes: tuple[Note, ...] = ()  # what is in doubt, and what was adapted
 
 
 def read_masks(
     path: Path,
-    frame_count: int,
+    clip: Timeline,
     size: tuple[int, int],
     *,
+    positions: Sequence[int] | int,
     threshold: int | None = None,
     object_ids: tuple[int, ...] = (),
-    frame_names: Sequence[str] = (),
+    invert: bool = False,
+    sample_aspect: Fraction = Fraction(1),
 ) -> MaskTrack:
-    """Masks for the first `frame_count` frames of a clip of `size` (H, W).
+    """Masks for some frames of a clip whose frames are stored at `size` (H, W).
 
     Args:
         path: a picture (holds for all frames), a folder of pictures, a folder of such folders (their union), a video.
+        clip: the whole clip's frames, which masks are paired with whatever `positions` says.
+        positions: the frames wanted, counted from 0; a number means the first so many.
         threshold: object is gray > threshold, whatever the file's kind.
-        object_ids: keep only these palette indices or gray values of PNG masks; empty keeps all.
-        frame_names: stems of the clip's frame files. If every mask's stem is among them, masks belong to frames by
-            name and a frame without one takes its predecessor's; otherwise masks belong to frames in order.
+        object_ids: keep only these palette indices or gray values of lossless masks; empty keeps all.
+        invert: masks show what is not object. Frames without a mask have no object all the same.
+        sample_aspect: width / height of a stored pixel; masks may be as large as the clip is shown.
 
     Raises:
-        InputError: nothing readable there, another aspect ratio, no object in any frame, or none of `object_ids`.
+        InputError: nothing readable there, masks and frames that cannot be paired, another aspect ratio, lossy masks
+            that need a threshold, no object in any of the frames, or none of `object_ids`.
+        ValueError: no position, or one outside the clip.
     """
-    if threshold is not None and object_ids:
-        raise InputError("a mask threshold and object ids exclude each other; give one of them")
-    reader = _Reader(size, threshold, frozenset(object_ids))
-    masks = np.zeros((frame_count, *size), bool)
-    notes: list[str] = []
-    for source in _sources(path):
-        notes += _add_source(masks, source, reader, frame_names)
-    reader.check_ids(path)
+    frames = _frames(positions, clip)
+    rules = _rules(threshold, object_ids, invert)
+    sizes = _MaskSizes(size, sample_aspect)
+    masks = np.zeros((len(frames), *size), bool)
+    notes: list[Note] = []
+    tally, found_ids = GrayTally(), set[int]()
+    sources = _sources(path, rules)
+    for source in sources:
+        pairing = source.pair(clip)
+        _add_source(masks, source, pairing, frames, sizes, invert)
+        name = f"{source.path.name}: " if len(sources) > 1 else ""
+        notes += (Note(name + note.text, note.kind) for note in source.notes(pairing, frames, clip))
+        tally.counts += source.tally.counts
+        found_ids |= source.found_ids
+    _check_ids(path, rules, found_ids)
     if not masks.any():
-        raise InputError(
-            f"{path}: no object in the masks of the first {frame_count} frames, expected {reader.rule}; "
-            "check the mask, or lower the mask threshold"
-        )
-    return MaskTrack(masks, tuple(dict.fromkeys(notes + reader.notes)))
+        raise _no_object(path, frames, rules, tally, notes)
+    return MaskTrack(masks, tuple(dict.fromkeys([*notes, *sizes.notes])))
+
+
+def mask_reading(
+    path: Path,
+    clip: Timeline,
+    *,
+    threshold: int | None,
+    object_ids: tuple[int, ...],
+    sample_aspect: Fraction,
+    size: tuple[int, int],
+) -> dict[str, Any]:
+    """What of the masks is read by other rules than those that results were once cached under, for cache keys.
+
+    Empty for plain masks: a mask for each frame, upright, object by value. Headers are read, pixels only of pictures
+    with alpha or a bright palette index 0.
+
+    Raises:
+        InputError: masks cannot be found, opened or paired.
+    """
+    reading: dict[str, Any] = {}
+    sizes = _MaskSizes(size, sample_aspect)
+    for source in _sources(path, _rules(threshold, object_ids, invert=False)):
+        for key, value in source.reading(source.pair(clip)).items():
+            known = reading.setdefault(key, value)
+            if known != value:
+                reading[key] = "+".join(sorted({*str(known).split("+"), value}))
+        if any(map(sizes.display_only, source.sizes())):
+            reading["size"] = "display"
+    return reading
 
 
 def dilate(masks: np.ndarray, iterations: int) -> np.ndarray:
@@ -89,144 +138,140 @@ def _widen(mask: np.ndarray, radius: int) -> None:
         covered += step
 
 
-class _Reader:
-    """Turns pictures into masks of one size and collects what the user should know."""
+class _MaskSizes:
+    """Brings masks to the size at which a clip is stored.
 
-    def __init__(self, size: tuple[int, int], threshold: int | None, object_ids: frozenset[int]) -> None:
+    Attributes:
+        notes: what was resized.
+    """
+
+    def __init__(self, size: tuple[int, int], sample_aspect: Fraction) -> None:
+        """`size`: (H, W) of the stored frames."""
+        height, width = size
         self.size = size
-        self.threshold = threshold
-        self.object_ids = object_ids
-        self.found_ids: set[int] = set()
-        self.notes: list[str] = []
-        self.rule = "values above 0 (PNG)" if threshold is None else f"gray values above {threshold}"
+        self.display = height, round(width * sample_aspect)
+        self.notes: list[Note] = []
 
-    def image(self, path: Path) -> np.ndarray:
-        """The (H, W) bool mask of one picture file."""
-        lossless = path.suffix.lower() == ".png"
-        with open_image(path) as image:
-            if self.object_ids:
-                return self._fit(self._pick(image, path, lossless), path)
-            if self.threshold is None and lossless:
-                return self._fit(_non_zero(image), path)
-            return self.gray(_gray(image), path, lossless)
+    def display_only(self, found: tuple[int, int]) -> bool:
+        """Whether (H, W) masks fit the clip as it is shown, but not as it is stored."""
+        return not _same_shape(found, self.size) and (found == self.display or _same_shape(found, self.display))
 
-    def gray(self, gray: np.ndarray, path: Path, lossless: bool = False) -> np.ndarray:
-        """The (H, W) bool mask of gray values."""
-        if self.object_ids and not lossless:
-            raise self._lossy_ids(path)
-        if self.threshold is None:
-            self.rule = f"gray values above {LOSSY_THRESHOLD} (lossy mask)"
-        return self._fit(gray > (LOSSY_THRESHOLD if self.threshold is None else self.threshold), path)
+    def fit(self, mask: np.ndarray, path: Path) -> np.ndarray:
+        """A (h, w) bool mask at the clip's stored size.
 
-    def check_ids(self, path: Path) -> None:
-        """Refuse ids of which none occurs."""
-        if self.object_ids and not self.object_ids & self.found_ids:
-            raise InputError(
-                f"{path}: none of the object ids {_listed(self.object_ids)} occurs; "
-                f"found {_listed(self.found_ids) or 'no object at all'}; choose among those"
-            )
-
-    def _pick(self, image: Image.Image, path: Path, lossless: bool) -> np.ndarray:
-        if not lossless:
-            raise self._lossy_ids(path)
-        if image.mode in ("RGB", "RGBA"):
-            raise InputError(f"{path}: object ids need a palette or gray PNG, found {image.mode}; leave the ids out")
-        values = np.asarray(image if image.mode != "LA" else image.getchannel(0))
-        self.found_ids |= {int(value) for value in np.unique(values) if value}
-        return np.isin(values, sorted(self.object_ids)) & (values != 0)
-
-    def _lossy_ids(self, path: Path) -> InputError:
-        return InputError(
-            f"{path}: object ids need lossless masks (palette or gray PNG), found {path.suffix}; leave the ids out"
-        )
-
-    def _fit(self, mask: np.ndarray, path: Path) -> np.ndarray:
+        Raises:
+            InputError: it has another aspect ratio than the clip, both as stored and as shown.
+        """
         height, width = self.size
-        if mask.shape == self.size:
+        shape = mask.shape[0], mask.shape[1]
+        if shape == self.size:
             return mask
-        found = f"{mask.shape[1]}x{mask.shape[0]}"
-        if abs(mask.shape[1] * height / (mask.shape[0] * width) - 1) > _ASPECT_TOLERANCE:
+        found, stored = f"{shape[1]}x{shape[0]}", f"{width}x{height}"
+        if not _same_shape(shape, self.size) and not self.display_only(shape):
+            shown = f" (shown as {self.display[1]}x{self.display[0]})" if self.display != self.size else ""
             raise InputError(
-                f"{path}: mask is {found}, the video is {width}x{height}: aspect ratios differ; "
+                f"{path}: mask is {found}, the video is {stored}{shown}: aspect ratios differ; "
                 "expected masks made for this video, or a resized copy of them"
             )
-        self.notes.append(f"masks of {found} resized to {width}x{height}")
+        if shape == self.display:
+            note = Note(f"masks of {found}, as the video is shown, brought to the {stored} that it is stored at")
+        else:
+            note = input_note(f"masks of {found} resized to {stored}")
+        self.notes.append(note)
         return np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))
 
 
-def _non_zero(image: Image.Image) -> np.ndarray:
-    values = np.asarray(image)
-    if image.mode in ("LA", "RGBA"):
-        values = values[..., :-1]
-    return values != 0 if values.ndim == 2 else (values != 0).any(axis=-1)
+def _same_shape(first: tuple[int, int], second: tuple[int, int]) -> bool:
+    return abs(first[1] * second[0] / (first[0] * second[1]) - 1) <= _ASPECT_TOLERANCE
 
 
-def _gray(image: Image.Image) -> np.ndarray:
-    if image.mode.startswith("I"):  # 16 bit
-        return np.asarray(image) >> 8
-    return np.asarray(image.convert("L"))
+def _frames(positions: Sequence[int] | int, clip: Timeline) -> tuple[int, ...]:
+    frames = tuple(range(positions)) if isinstance(positions, int) else tuple(map(int, positions))
+    if not frames or min(frames) < 0 or max(frames) >= clip.count:
+        raise ValueError(f"masks are wanted for frames {positions}; expected some of the clip's {clip.count} frames")
+    return frames
+
+
+def _rules(threshold: int | None, object_ids: tuple[int, ...], invert: bool) -> MaskRules:
+    if threshold is not None and object_ids:
+        raise InputError("a mask threshold and object ids exclude each other; give one of them")
+    return MaskRules(threshold, frozenset(object_ids), invert)
+
+
+def _sources(path: Path, rules: MaskRules) -> tuple[_Source, ...]:
+    """Videos or pictures whose masks are united."""
+    if path.is_dir():
+        return _folder_sources(path, rules)
+    if not path.exists():
+        raise InputError(f"{path}: not found; expected a mask picture, a folder of masks or a mask video")
+    suffix = path.suffix.lower()
+    if suffix in FRAME_SUFFIXES or (suffix in _MOVING_PICTURES and not holds_several(path)):
+        return (PictureSource(path, (path,), rules),)
+    if suffix in VIDEO_SUFFIXES:
+        return (VideoSource(path, rules),)
+    raise InputError(
+        f"{path}: unknown kind of mask {path.suffix!r}; expected a folder of masks, a picture "
+        f"({some_suffixes(FRAME_SUFFIXES)}) or a video ({some_suffixes(VIDEO_SUFFIXES)})"
+    )
+
+
+def _folder_sources(folder: Path, rules: MaskRules) -> tuple[_Source, ...]:
+    """The folder's own pictures, else those of each folder in it."""
+    if images := _mask_images(folder):
+        return (PictureSource(folder, images, rules),)
+    below = ((item, _mask_images(item)) for item in list_folder(folder) if item.is_dir())
+    found = tuple(PictureSource(item, images, rules) for item, images in below if images)
+    if not found:
+        raise InputError(f"{folder}: found no masks, expected pictures ending in {some_suffixes(FRAME_SUFFIXES)}")
+    return found
+
+
+def _mask_images(folder: Path) -> tuple[Path, ...]:
+    """Pictures in natural order; GIF files, which are videos elsewhere, where there are no others."""
+    moving = (item for item in list_folder(folder) if item.suffix.lower() in _MOVING_PICTURES and item.is_file())
+    return list_images(folder) or tuple(moving)
+
+
+def _add_source(
+    masks: np.ndarray, source: _Source, pairing: Pairing, frames: Sequence[int], sizes: _MaskSizes, invert: bool
+) -> None:
+    """Unite one source's masks with `masks` in place, each read once."""
+    rows: dict[int, list[int]] = {}
+    for row, frame in enumerate(frames):
+        index = pairing.masks[frame]
+        if index is not None:
+            rows.setdefault(index, []).append(row)
+    if not rows:
+        return
+    for index, path, found in source.masks(rows):
+        mask = sizes.fit(~found if invert else found, path)
+        for row in rows[index]:
+            masks[row] |= mask
+
+
+def _check_ids(path: Path, rules: MaskRules, found: set[int]) -> None:
+    """Refuse ids of which none occurs."""
+    if rules.object_ids and not rules.object_ids & found:
+        raise InputError(
+            f"{path}: none of the object ids {_listed(rules.object_ids)} occurs; "
+            f"found {_listed(found) or 'no object at all'}; choose among those"
+        )
+
+
+def _no_object(path: Path, frames: Sequence[int], rules: MaskRules, tally: GrayTally, notes: list[Note]) -> InputError:
+    which = f"the first {len(frames)}" if frames == tuple(range(len(frames))) else f"{len(frames)}"
+    if rules.threshold is not None:
+        rule = f"gray values above {rules.threshold}"
+    elif tally.counts.any():
+        rule = "gray values above 127 (lossy mask)"
+    else:
+        rule = "values above 0 (PNG)"
+    doubts = f" ({'; '.join(dict.fromkeys(note.text for note in notes))})" if notes else ""
+    return InputError(
+        f"{path}: no object in the masks of {which} frames{doubts}, expected {rule}{tally.grays()}; "
+        "check the mask, or choose the values that are object with --mask_threshold"
+    )
 
 
 def _listed(ids: set[int] | frozenset[int]) -> str:
     return ", ".join(map(str, sorted(ids)))
-
-
-def _sources(path: Path) -> tuple[Path | tuple[Path, ...], ...]:
-    """Video files, or tuples of pictures, that are united."""
-    if path.is_dir():
-        if images := list_images(path):
-            return (images,)
-        found = tuple(images for item in list_folder(path) if item.is_dir() and (images := list_images(item)))
-        if not found:
-            raise InputError(f"{path}: found no masks, expected pictures ending in {', '.join(FRAME_SUFFIXES)}")
-        return found
-    if not path.exists():
-        raise InputError(f"{path}: not found; expected a mask picture, a folder of masks or a mask video")
-    suffix = path.suffix.lower()
-    if suffix in FRAME_SUFFIXES:
-        return ((path,),)
-    if suffix in VIDEO_SUFFIXES:
-        return (path,)
-    raise InputError(
-        f"{path}: unknown kind of mask {path.suffix!r}; "
-        f"expected a folder of masks or one of {', '.join(FRAME_SUFFIXES + VIDEO_SUFFIXES)}"
-    )
-
-
-def _add_source(masks: np.ndarray, source: Path | tuple[Path, ...], reader: _Reader, names: Sequence[str]) -> list[str]:
-    """Unite one source's masks with `masks` in place and say what was adapted."""
-    if isinstance(source, Path):
-        return _add_in_order(masks, (reader.gray(gray, source) for gray in decode_frames(source, "gray")), None)
-    if len(source) > 1 and {image.stem for image in source} <= set(names):
-        return _add_by_name(masks, source, reader.image, names)
-    return _add_in_order(masks, map(reader.image, source), len(source))
-
-
-def _add_in_order(masks: np.ndarray, found: Iterator[np.ndarray], count: int | None) -> list[str]:
-    """`count`: number of masks if known; one lone picture is a static mask, without a note."""
-    last, used = None, 0
-    for last in islice(found, len(masks)):
-        masks[used] |= last
-        used += 1
-    if last is not None:
-        masks[used:] |= last
-    if used < len(masks):
-        return [] if count == 1 else [f"{used} masks for {len(masks)} frames: the last one repeated"]
-    surplus = next(found, None) is not None if count is None else count > used
-    return [f"more masks than the {len(masks)} frames: the rest left out"] if surplus else []
-
-
-def _add_by_name(
-    masks: np.ndarray, images: tuple[Path, ...], read: Callable[[Path], np.ndarray], names: Sequence[str]
-) -> list[str]:
-    by_name = {image.stem: image for image in images}
-    own = [by_name.get(name) for name in names[: len(masks)]]
-    own += [None] * (len(masks) - len(own))
-    current = next((image for image in own if image), images[0])
-    mask = read(current)
-    for index, image in enumerate(own):
-        if image and image != current:
-            current, mask = image, read(image)
-        masks[index] |= mask
-    missing = own.count(None)
-    return [f"{missing} of {len(masks)} frames have no mask of their own: the one before is used"] if missing else []

@@ -3,23 +3,14 @@ from fractions import Fraction
 import cv2
 import numpy as np
 import pytest
+from mask_inputs import MASKS, SIZE, clip_of, gray_folder, read
 from PIL import Image
 from video_inputs import box_masks, save_frames, save_palette
 
 from lib.errors import InputError
+from lib.notes import Note
 from lib.video.masks import dilate, read_masks
 from lib.video.writer import write_clip
-
-SIZE = (48, 64)
-MASKS = box_masks(4, *SIZE)
-
-
-def read(path, count=4, size=SIZE, **options):
-    return read_masks(path, count, size, **options)
-
-
-def gray_folder(path, masks=MASKS, value=255, suffix=".png", first=0):
-    return save_frames(path, masks.astype(np.uint8) * value, suffix, first)
 
 
 @pytest.mark.parametrize("value", [1, 38, 127, 255])
@@ -95,37 +86,24 @@ def test_lossy_masks_ignore_what_compression_leaves_around_the_object(tmp_path, 
         read(path, object_ids=(1,))
 
 
-@pytest.mark.parametrize("shape", ["file", "folder"])
-def test_one_picture_holds_for_all_frames(tmp_path, shape):
+def test_one_picture_holds_for_all_frames(tmp_path):
     folder = gray_folder(tmp_path / "m", MASKS[:1])
-    track = read(folder if shape == "folder" else folder / "00000.png", 5)
-    assert np.array_equal(track.masks, np.repeat(MASKS[:1], 5, axis=0))
-    assert track.notes == ()
+    (folder / "00000.png").rename(folder / "mask.png")
+    for path in (folder, folder / "mask.png"):
+        track = read(path, 5)
+        assert np.array_equal(track.masks, np.repeat(MASKS[:1], 5, axis=0))
+        assert track.notes == ()
 
 
-def test_fewer_masks_repeat_the_last_and_more_are_cut(tmp_path):
+def test_masks_come_for_the_frames_that_are_wanted(tmp_path):
     folder = gray_folder(tmp_path / "m")
-    track = read(folder, 6)
-    assert np.array_equal(track.masks, MASKS[[0, 1, 2, 3, 3, 3]])
-    assert track.notes == ("4 masks for 6 frames: the last one repeated",)
-    track = read(folder, 3)
-    assert np.array_equal(track.masks, MASKS[:3])
-    assert track.notes == ("more masks than the 3 frames: the rest left out",)
-
-
-def test_masks_of_some_frames_only_go_to_the_frames_they_are_named_after(tmp_path):
-    folder = gray_folder(tmp_path / "m", MASKS[:1], first=2)
-    gray_folder(folder, MASKS[1:2], first=4)
-    names = tuple(f"{i:05d}" for i in range(6))
-    track = read(folder, 6, frame_names=names)
-    assert np.array_equal(track.masks, MASKS[[0, 0, 0, 0, 1, 1]])
-    assert track.notes == ("4 of 6 frames have no mask of their own: the one before is used",)
-    assert np.array_equal(read(folder, 4, frame_names=names).masks, MASKS[[0, 0, 0, 0]])
-
-
-def test_masks_with_other_names_go_by_order(tmp_path):
-    folder = gray_folder(tmp_path / "m", first=100)
-    assert np.array_equal(read(folder, frame_names=("00000", "00001", "00002", "00003")).masks, MASKS)
+    for positions in (2, (1, 3), [3, 0], range(4)):
+        track = read_masks(folder, clip_of(4), SIZE, positions=positions)
+        assert np.array_equal(track.masks, MASKS[list(range(2)) if positions == 2 else list(positions)])
+        assert track.notes == ()
+    for positions in (0, 5, (-1,), (4,), ()):
+        with pytest.raises(ValueError, match="expected some of the clip's 4 frames"):
+            read_masks(folder, clip_of(4), SIZE, positions=positions)
 
 
 def test_object_folders_are_united(tmp_path):
@@ -139,7 +117,7 @@ def test_other_size_of_the_same_shape_is_resized_with_a_note(tmp_path):
     folder = gray_folder(tmp_path / "m")
     track = read(folder, size=(96, 128))
     assert np.array_equal(track.masks, MASKS.repeat(2, axis=1).repeat(2, axis=2))
-    assert track.notes == ("masks of 64x48 resized to 128x96",)
+    assert track.notes == (Note("masks of 64x48 resized to 128x96", "input"),)
 
 
 def test_other_shape_is_refused_with_both_sizes(tmp_path):
@@ -157,12 +135,12 @@ def test_empty_frames_are_fine_but_an_empty_track_is_not(tmp_path):
 
 def test_unusable_paths(tmp_path):
     (tmp_path / "empty").mkdir()
-    (tmp_path / "m.gif").write_bytes(b"GIF")
+    (tmp_path / "m.heic").write_bytes(b"HEIC")
     (tmp_path / "m.png").write_bytes(b"no picture")
     for name, message in (
         ("nothing", "not found"),
         ("empty", "found no masks"),
-        ("m.gif", r"unknown kind of mask '\.gif'"),
+        ("m.heic", r"unknown kind of mask '\.heic'"),
         ("m.png", r"m\.png: picture cannot be decoded"),
     ):
         with pytest.raises(InputError, match=message):
