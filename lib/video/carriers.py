@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from fractions import Fraction
 from math import ceil
@@ -79,6 +80,7 @@ class CopiedAudio:
         self._stream = joined.add_stream_from_template(track)
         self._until = window.until
         self.clock = MediaClock(window)
+        self._sample = _pcm_bytes(track), track.rate
         if container == "mp4":
             self._lead = _MP4_LEAD
         else:  # matroska would move all other tracks, unless the codec's header tells of its priming
@@ -89,10 +91,36 @@ class CopiedAudio:
         if not packet.size:
             return ()
         time = self.clock.place(packet)
+        if self._sample[0]:
+            return self._cut(packet, time)
         if time < -self._lead or (self._until is not None and time >= self._until):
             return ()
         packet.stream = self._stream
         return (packet,)
+
+    def _cut(self, packet: av.Packet, time: Fraction) -> Iterable[av.Packet]:
+        """Samples without compression, exactly those within the window; a packet may last a second."""
+        size, rate = self._sample
+        first = max(0, round(-time * rate))
+        last = packet.size // size
+        if self._until is not None:
+            last = min(last, round((self._until - time) * rate))
+        if first >= last:
+            return ()
+        whole = (first, last * size) == (0, packet.size)
+        part = packet if whole else av.Packet(bytes(packet)[first * size : last * size])
+        if not whole:
+            part.time_base, part.is_keyframe = packet.time_base, True
+            part.pts = part.dts = round((time + Fraction(first, rate)) / packet.time_base)
+            part.duration = round(Fraction(last - first, rate) / packet.time_base)
+        part.stream = self._stream
+        return (part,)
+
+
+def _pcm_bytes(track: AudioStream) -> int:
+    """Bytes of one sample of all channels; 0 where the codec is not plain PCM."""
+    found = re.fullmatch(r"pcm_[suf](8|16|24|32|64)(le|be)?", codec_name(track))
+    return int(found[1]) // 8 * track.channels if found else 0
 
 
 class EncodedAudio:

@@ -23,7 +23,7 @@ _TECHNICAL = (
     *("width", "height", "framerate", "filesize", "stereo", "encryption", "metadatacreator", "lasttimestamp"),
     *("videocodecid", "videodatarate", "audiocodecid", "audiodatarate", "audiosamplerate", "audiosamplesize"),
     *("hasaudio", "hasvideo", "haskeyframes", "hasmetadata", "hascuepoints", "canseektoend", "cansseektoend"),
-    *("isvbr", "deviceconformancetemplate", "asfleakybucketpairs", "source_id", "filename", "mimetype"),
+    *("isvbr", "software", "deviceconformancetemplate", "asfleakybucketpairs", "source_id", "filename", "mimetype"),
 )
 _TECHNICAL_STARTS = ("_statistics_", "wm/", "wmfsdk", "id3v2_priv", "location-")
 _STANDARD_NAMES = {
@@ -101,7 +101,7 @@ def kept_chapters(container: InputContainer, window: Window) -> list[Any]:
         end = max(chapter["end"] * chapter["time_base"] - window.start, start)
         if window.until is not None:
             end = min(end, window.until)
-        if end < 0 or (window.until is not None and start >= window.until):
+        if (start < 0 and end <= 0) or (window.until is not None and start >= window.until):
             continue
         times = {"start": round(max(start, Fraction(0)) * 1000), "end": round(end * 1000)}
         title = {"title": chapter["metadata"]["title"]} if "title" in chapter["metadata"] else {}

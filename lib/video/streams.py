@@ -214,9 +214,10 @@ def _fill(
             plan.notes[label] = Note(f"the times of the {label} step back; it goes on where it was")
 
 
-def _add_video(joined: OutputContainer, video: av.VideoStream, original: av.VideoStream | None) -> Stream:
+def _add_video(joined: OutputContainer, video: av.VideoStream, original: av.VideoStream | None) -> av.VideoStream:
     name = video.codec_context.name
-    stream = joined.add_mux_stream(name, rate=video.average_rate, width=video.width, height=video.height)
+    added = joined.add_mux_stream(name, rate=video.average_rate, width=video.width, height=video.height)
+    stream = cast(av.VideoStream, added)
     stream.time_base = video.time_base
     BitStreamFilterContext("null", video, stream)  # copies every parameter: codec tag, shape, colours, side data
     if original is not None:
@@ -239,8 +240,8 @@ def _decoding_time(packet: av.Packet) -> Fraction:
     return (packet.dts or 0) * packet.time_base
 
 
-def _video_packets(container: InputContainer, stream: Stream) -> Iterator[av.Packet]:
-    video: Stream = container.streams.video[0]
+def _video_packets(container: InputContainer, stream: av.VideoStream) -> Iterator[av.Packet]:
+    video = container.streams.video[0]
     end = None if video.duration is None else (video.start_time or 0) + video.duration
     packets = (packet for packet in container.demux(video) if packet.size)
     waiting, last = next(packets, None), None

@@ -42,11 +42,16 @@ def add_pictures(container, codec="mpeg4", count=48, first=0, fps=24):
     return packets
 
 
-def add_sound(container, codec, samples, *, layout="mono", first=0.0, rate=RATE, language="und", flags=0, title=""):
-    """An audio stream and its packets, the same samples in all channels, from `first` seconds on."""
-    stream = container.add_stream(codec, rate=rate, layout=layout)
-    stream.metadata.update(language=language, **({"title": title} if title else {}))
+def mark(stream, flags=0, **tags):
+    """Dispositions and tags of a track."""
+    stream.metadata.update(tags)
     stream.disposition = flags
+
+
+def add_sound(container, codec, samples, *, layout="mono", first=0.0, rate=RATE, options=None, **marks):
+    """An audio stream and its packets, the same samples in all channels, from `first` seconds on; see `mark`."""
+    stream = container.add_stream(codec, rate=rate, layout=layout, options=options or {}, bit_rate=128000)
+    mark(stream, **marks)
 
     def packets():
         channels = av.AudioLayout(layout).nb_channels
@@ -58,12 +63,11 @@ def add_sound(container, codec, samples, *, layout="mono", first=0.0, rate=RATE,
     return packets
 
 
-def add_cues(container, codec="subrip", cues=CUES, *, language="und", flags=0):
+def add_cues(container, codec="subrip", cues=CUES, **marks):
     """A subtitle stream and its packets."""
     stream = container.add_stream(codec)
     stream.codec_context.time_base, stream.codec_context.subtitle_header = Fraction(1, 1000), ASS_HEADER
-    stream.metadata["language"] = language
-    stream.disposition = flags
+    mark(stream, **marks)
 
     def packets():
         for number, (start, duration, text) in enumerate(cues):
@@ -145,9 +149,9 @@ def sound_of(path: Path, track: int = 0) -> tuple[Fraction, np.ndarray]:
     with av.open(path) as container:
         stream = container.streams.audio[track]
         frames = list(container.decode(stream))
-        planes = av.AudioResampler(format="fltp", layout=stream.layout, rate=stream.rate)
-        parts = [part.to_ndarray() for frame in frames for part in planes.resample(frame)]
-        return frames[0].pts * frames[0].time_base, np.concatenate(parts, axis=1).T
+        packed = av.AudioResampler(format="flt", layout=stream.layout, rate=stream.rate)
+        parts = [part.to_ndarray()[0] for frame in frames for part in packed.resample(frame)]
+        return frames[0].pts * frames[0].time_base, np.concatenate(parts).reshape(-1, stream.channels)
 
 
 def picture_packets(path: Path) -> list[tuple]:
