@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
 from lib.errors import InputError
 from lib.notes import Note, input_note
@@ -25,7 +25,7 @@ _UNREADABLE = (
     *(OSError, ValueError, SyntaxError, EOFError, struct.error, LookupError, TypeError, ArithmeticError),
     Image.DecompressionBombError,
 )
-_BITS, _INVERTED, _PLANES = 258, 262, 284  # tags of TIFF files
+_BITS, _INVERTED, _ORIENTATION, _PLANES = 258, 262, 274, 284  # tags of TIFF files
 _EIGHT_BITS = "save it with 8 or 16 bits for each colour"
 _TRANSPARENT = input_note("pictures have transparent pixels: they were laid over black; save them without transparency")
 _BAD_PROFILE = input_note("the pictures' colour profile is damaged or not made for them: it was left out")
@@ -42,6 +42,8 @@ def open_image(path: Path, *, pixels: bool = True) -> Iterator[Image.Image]:
     """
     with _decoding(path):
         image = Image.open(path, formats=_formats())
+        if _is_mapped_sideways(image):
+            image.filename = ""
         if pixels:
             image.load()
     with image:
@@ -80,8 +82,9 @@ def read_frame_picture(path: Path) -> tuple[np.ndarray, tuple[Note, ...]]:
 def picture_reading(path: Path) -> dict[str, Any]:
     """What is special in how a picture is read, in JSON's types; {} for what needs no more than a plain decoder.
 
-    `icc`: the profile that is converted from; `alpha`: it has transparent pixels; `depth`, `inverted`, `planar`: how
-    its deep TIFF values are stored. Looks into the header alone, and at the pixels where there is an alpha channel.
+    `icc`: the profile that is converted from; `alpha`: it has transparent pixels; `depth`, `inverted`, `planar`,
+    `sideways`: how a TIFF file stores its values. Looks into the header alone, and at the pixels where there is an
+    alpha channel.
 
     Raises:
         InputError: the file cannot be opened.
@@ -95,6 +98,7 @@ def picture_reading(path: Path) -> dict[str, Any]:
         if image.format == "TIFF" and image.mode.startswith("I"):
             reading |= {"inverted": True} if _tag(image, _INVERTED) == 0 else {}
             reading |= {"depth": 12} if _tag(image, _BITS) == 12 else {}
+        reading |= {"sideways": True} if not getattr(image, "filename", path) else {}
         transparent = image.has_transparency_data
     if transparent:
         with open_image(path) as image:
@@ -172,6 +176,21 @@ def _tag(image: Image.Image, number: int) -> Any:
     """A tag of a TIFF file, the first of several values; None elsewhere."""
     value = getattr(image, "tag_v2", {}).get(number)
     return value[0] if isinstance(value, tuple) and value else value
+
+
+def _is_mapped_sideways(image: Image.Image) -> bool:
+    """Whether Pillow would map a TIFF file into memory in the size that it has only once it is turned upright.
+
+    That shears it. Without a file name it reads the file instead.
+    """
+    return (
+        isinstance(image, ImageFile.ImageFile)
+        and image.format == "TIFF"
+        and (_tag(image, _ORIENTATION) or 1) > 4
+        and len(image.tile) == 1
+        and image.tile[0].codec_name == "raw"
+        and image.mode != "RGB"
+    )
 
 
 def _is_deep_planar(image: Image.Image) -> bool:
