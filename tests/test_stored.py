@@ -32,7 +32,8 @@ def test_every_case_is_stored_and_every_stored_case_is_there() -> None:
 @pytest.mark.parametrize("name", STORED)
 def test_jobs_keep_their_keys(name: str, tmp_path: Path) -> None:
     case = cases()[name]
-    assert differences(STORED[name], keys_in(tmp_path / "work", case.settings(), case.gpus)) == []
+    found = differences(STORED[name], keys_in(tmp_path / "work", case.settings(), case.gpus))
+    assert not found, "\n".join(found)
 
 
 @pytest.mark.parametrize("path", PARAMETER_FILES, ids=lambda path: path.stem)
@@ -40,7 +41,8 @@ def test_stored_parameters_are_still_read_and_give_the_same_keys(path: Path, tmp
     model = MODELS[path.stem.split()[0]]
     settings = model.model_validate_json(path.read_bytes())
     made = keys_in(tmp_path / "elsewhere", settings, cases()[path.stem].gpus, absolute=True)
-    assert differences(STORED[path.stem], made) == []
+    found = differences(STORED[path.stem], made)
+    assert not found, "\n".join(found)
 
 
 def test_all_kinds_of_jobs_are_stored() -> None:
