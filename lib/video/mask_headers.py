@@ -41,8 +41,9 @@ def read_header(path: Path) -> MaskHeader:
         InputError: the file is missing or no picture.
     """
     with open_image(path, pixels=False) as image, readable(path):
+        check_depth(image, path)
         orientation = _orientation(image, path)
-        turns = orientation in _TURNS
+        turns = orientation in _TURNS and image.format != "TIFF"  # there Pillow tells the upright size
         return MaskHeader(
             size=(image.width, image.height) if turns else (image.height, image.width),
             turned=orientation in _ORIENTATIONS,
@@ -63,10 +64,36 @@ def readable(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: picture cannot be decoded ({error}); expected a whole picture file") from error
 
 
-def holds_several(path: Path) -> bool:
-    """Whether a file holds pages or an animation; cameras put previews behind a JPEG, which do not count."""
+def is_animation(path: Path) -> bool:
+    """Whether a file holds more than one picture.
+
+    Raises:
+        InputError: the file is missing or no picture.
+    """
     with open_image(path, pixels=False) as image, readable(path):
-        return image.format not in ("MPO", "JPEG") and getattr(image, "n_frames", 1) > 1
+        return holds_several(image)
+
+
+def holds_several(image: Image.Image) -> bool:
+    """Whether there are pages or an animation; cameras put previews behind a JPEG, which do not count."""
+    return image.format not in ("MPO", "JPEG") and getattr(image, "n_frames", 1) > 1
+
+
+def check_depth(image: Image.Image, path: Path) -> None:
+    """Refuse what Pillow misreads: a BMP of a byte a pixel, black and white, is taken for one of a bit a pixel.
+
+    Raises:
+        InputError: the picture that was opened from `path` is such a file.
+    """
+    if image.format != "BMP" or image.mode != "1":
+        return
+    with path.open("rb") as file:
+        head = file.read(30)
+    bits = int.from_bytes(head[28:30], "little")
+    if int.from_bytes(head[14:18], "little") >= 40 and bits != 1:
+        raise InputError(
+            f"{path}: a BMP file of {bits} bits a pixel with a palette of 2 colours cannot be read; save it as PNG"
+        )
 
 
 def has_alpha(image: Image.Image) -> bool:

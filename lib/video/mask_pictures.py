@@ -14,7 +14,7 @@ from lib.errors import InputError
 from lib.notes import Note, input_note
 from lib.video.images import open_image, upright
 from lib.video.mask_grays import LOSSY_THRESHOLD, GrayTally, MaskRules, check_grays
-from lib.video.mask_headers import MaskHeader, has_alpha, holds_several, is_lossless, read_header, readable
+from lib.video.mask_headers import MaskHeader, check_depth, has_alpha, holds_several, is_lossless, read_header, readable
 from lib.video.pairing import Pairing, pair_all, pair_pictures, pairing_notes
 from lib.video.timeline import Timeline
 
@@ -64,10 +64,12 @@ class PictureSource:
         """
         for index in sorted(indices):
             path = self._images[index]
-            if holds_several(path):
-                self._note(_SEVERAL_NOTE)
-            with open_image(path) as image:
+            with open_image(path, pixels=False) as image:
                 with readable(path):
+                    check_depth(image, path)
+                    if holds_several(image):  # asked before the pixels: else Pillow forgets how a TIFF is turned
+                        self._note(_SEVERAL_NOTE)
+                    image.load()
                     lossless, turned = is_lossless(image, path), upright(image)
                 yield index, path, self._mask(turned, path, lossless)
 

@@ -21,7 +21,7 @@ from lib.notes import Note, input_note
 from lib.video.clip import VIDEO_SUFFIXES
 from lib.video.images import FRAME_SUFFIXES, list_folder, list_images
 from lib.video.mask_grays import GrayTally, MaskRules
-from lib.video.mask_headers import holds_several
+from lib.video.mask_headers import is_animation
 from lib.video.mask_pictures import PictureSource
 from lib.video.mask_videos import VideoSource
 from lib.video.pairing import Pairing
@@ -205,7 +205,7 @@ def _sources(path: Path, rules: MaskRules) -> tuple[_Source, ...]:
     if not path.exists():
         raise InputError(f"{path}: not found; expected a mask picture, a folder of masks or a mask video")
     suffix = path.suffix.lower()
-    if suffix in FRAME_SUFFIXES or (suffix in _MOVING_PICTURES and not holds_several(path)):
+    if suffix in FRAME_SUFFIXES or (suffix in _MOVING_PICTURES and not is_animation(path)):
         return (PictureSource(path, (path,), rules),)
     if suffix in VIDEO_SUFFIXES:
         return (VideoSource(path, rules),)
