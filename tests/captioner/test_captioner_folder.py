@@ -218,6 +218,13 @@ def test_without_a_source_no_object_is_looked_at(scenes, monkeypatch):
         (["bear/propagation.mp4", "bear/anchor_frame.png"], ["bear/0.png"], {"bear": ("bear/propagation.mp4", "bear")}),
         (["bear/own name.mkv", "bear/notes.txt"], ["bear/0.png"], {"bear": ("bear/own name.mkv", "bear")}),
         (["bear/0.jpg", ".hidden.mp4", "notes.txt"], ["bear/0.png"], {"bear": ("bear", "bear")}),
+        (
+            ["bear.TS", "ox.m2ts"],
+            ["bear.tif", "ox.webp"],
+            {"bear": ("bear.TS", "bear.tif"), "ox": ("ox.m2ts", "ox.webp")},
+        ),
+        (["bear/frames/0.jpg"], ["bear/0.png"], {"bear": ("bear", "bear")}),
+        (["a/0.jpg", "b/frames/0.jpg"], ["a/0.png", "b/0.png"], {"a": ("a", "a"), "b": ("b", "b")}),
     ],
 )
 def test_finds_what_belongs_together(tmp_path, videos, masks, found):
@@ -225,6 +232,27 @@ def test_finds_what_belongs_together(tmp_path, videos, masks, found):
     touch(tmp_path / "m", *masks)
     expected = [FolderVideo(name, tmp_path / "v" / v, tmp_path / "m" / m, None) for name, (v, m) in found.items()]
     assert find_videos(tmp_path / "v", tmp_path / "m") == (expected, [])
+
+
+def test_what_cannot_be_read_is_left_out_by_name(tmp_path):
+    touch(tmp_path / "v", "ant.r3d", "bear.mp4", "cow/0.exr", "dog.mp4", "elk.mp4")
+    touch(tmp_path / "m", "ant.png", "bear.png", "cow.png", "dog.exr", f"{'f' * 230}.png")
+    os.mkfifo(tmp_path / "v" / "gnu.mp4")
+    (tmp_path / "v" / "hen").symlink_to("hen")
+    found, left_out = find_videos(tmp_path / "v", tmp_path / "m")
+    assert [video.name for video in found] == ["bear"]
+    said = {item.name: item.reason for item in left_out}
+    assert said.pop("f" * 230).startswith("the name is too long: 230 bytes")
+    assert said.pop("cow").startswith(
+        "the video cannot be read: cow holds 1 pictures that cannot be read, 0.exr: OpenEXR"
+    )
+    assert said.pop("dog").startswith("has no mask: dog.exr: OpenEXR (.exr) is not supported")
+    assert said == {
+        "ant": "ant.r3d: RED raw (.r3d) is not supported, convert to ProRes or H.264",
+        "elk": "has no mask",
+        "gnu": "gnu.mp4 is a named pipe, expected a file or a folder",
+        "hen": "hen is a link that leads back to itself",
+    }
 
 
 def test_videos_and_masks_in_one_folder(tmp_path):
@@ -245,6 +273,7 @@ def test_videos_and_masks_in_one_folder(tmp_path):
         (["a/bear/0.jpg", "b/bear/0.jpg"], ["bear/0.png"], "v: several of its folders would do, choose one: .*a, .*b"),
         (["bear.mp4", "cow.mp4"], ["ant/0.png"], "m: found ant; expected masks named like the videos .*: bear, cow"),
         (["bear.mp4"], [], "m: found nothing; expected masks"),
+        (["bear.r3d"], ["bear/0.png"], r"v: found no videos; .*bear\.r3d: RED raw \(\.r3d\) is not supported"),
     ],
 )
 def test_folders_that_cannot_be_meant_are_refused(tmp_path, videos, masks, said):

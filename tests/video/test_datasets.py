@@ -1,11 +1,9 @@
 import pytest
+from dataset_inputs import fill, fill_inbox, names, reasons
 from pydantic import ValidationError
-from video_inputs import moving_frames, save_frames
 
 from lib.errors import InputError
 from lib.video.datasets import Video, scan_dataset
-
-FRAME = moving_frames(1, 8, 8)
 
 
 @pytest.fixture
@@ -14,19 +12,6 @@ def roots(tmp_path):
     videos.mkdir()
     masks.mkdir()
     return videos, masks
-
-
-def fill(root, *names):
-    for name in names:
-        save_frames(root / name, FRAME)
-
-
-def names(scan):
-    return [video.name for video in scan.videos]
-
-
-def reasons(scan):
-    return {item.name: item.reason for item in scan.unmatched}
 
 
 @pytest.mark.parametrize("dataset", ["davis", "youtube-vos", "custom"])
@@ -176,17 +161,6 @@ def test_names_that_cannot_name_a_folder_are_refused(tmp_path, name, problem):
 @pytest.mark.parametrize("name", ["bear", "ski jump", "über–straße", "狗", "a.b", "a_mask"])
 def test_plain_names_pass(tmp_path, name):
     assert Video(name=name, video_path=tmp_path, mask_path=tmp_path).name == name
-
-
-def fill_inbox(root, **folders):
-    """`bear=["video.mp4", "mask/"]`: files, and folders with one picture."""
-    for name, items in folders.items():
-        (root / name).mkdir()
-        for item in items:
-            if item.endswith("/"):
-                save_frames(root / name / item, FRAME)
-            else:
-                (root / name / item).write_bytes(b"x")
 
 
 def test_an_inbox_has_a_folder_for_each_video(tmp_path):
