@@ -15,6 +15,7 @@ RGB, BT709, UNSPECIFIED, BT601 = 0, 1, 2, 5
 BT2020 = 9  # primaries, and the matrix with non-constant luminance
 SRGB, PQ, HLG = 13, 16, 18  # transfers
 HDR = (PQ, HLG)
+DEEPEST = 65_535  # the largest number of 16 bits
 _RESERVED = (0, 3)  # decoders give them for what a file does not say
 _FULL = 2  # FFmpeg's number of the range
 _GUESSED_709 = 576, 1280  # more rows than this, or as many columns: players take BT.709
@@ -88,6 +89,16 @@ def check_tags(tags: ColourTags, path: Path) -> None:
 def reads_plainly(tags: ColourTags) -> bool:
     """Whether R'G'B' of these tags is shown as it is, as BT.709 is; else it goes through `lib.video.sdr`."""
     return tags.transfer in _SDR_TRANSFERS and tags.primaries in _PLAIN_PRIMARIES
+
+
+def white_of_rgb48(frame: VideoFrame) -> int:
+    """What swscale makes of signal 1 when it converts a frame to rgb48: it shifts bits, which seldom gives 65535."""
+    bits = max(part.bits for part in frame.format.components)
+    if frame.format.is_rgb and bits > 8:
+        return DEEPEST
+    if not tags_of(frame).full_range or bits < 8:
+        bits = 8
+    return ((1 << bits) - 1) << (16 - bits)
 
 
 def is_gray(layout: VideoFormat) -> bool:

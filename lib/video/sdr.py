@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from lib.video.colour import BT709, HLG, PQ, SRGB, ColourTags, reads_plainly
+from lib.video.colour import BT709, DEEPEST, HLG, PQ, SRGB, ColourTags, reads_plainly
 from lib.video.primaries import rgb_matrix
 from lib.video.transfer import (
     HLG_PEAK,
@@ -32,22 +32,24 @@ from lib.video.transfer import (
     tone_unmap,
 )
 
-_DEEP = 65_535  # the last entry of tables
 _BLOCK = 1 << 16  # pixels worked on at a time: they stay in the processor's cache
 _BRIGHTEST = PQ_PEAK / REFERENCE_WHITE  # light that tables reach to, in SDR's white
 _Planes = list[np.ndarray]
 
 
-def to_sdr(rgb: np.ndarray, tags: ColourTags) -> np.ndarray:
+def to_sdr(rgb: np.ndarray, tags: ColourTags, white: int = DEEPEST) -> np.ndarray:
     """(H, W, 3) uint8 BT.709 R'G'B' of (H, W, 3) uint16 R'G'B' in full range (rgb48) with these tags.
 
     The matrix and the range of the tags do not matter: R'G'B' has none.
+
+    Args:
+        white: the number that is signal 1; see `lib.video.colour.white_of_rgb48`.
     """
-    table = None if reads_plainly(tags) else _decoder(tags.transfer, tags.primaries)
+    table = None if reads_plainly(tags) else _decoder(tags.transfer, tags.primaries, white)
     result = np.empty(rgb.shape, np.uint8)
     for part in _blocks(rgb):
         if table is None:
-            result[part] = (rgb[part].astype(np.uint32) + 128) // 257
+            result[part] = np.take(_plain_codes(white), rgb[part])
         else:
             table.apply(rgb[part], result[part])
     return result
@@ -121,9 +123,14 @@ class _Encoder:
 
 
 @lru_cache
-def _decoder(transfer: int, primaries: int) -> _Decoder:
-    signal = np.linspace(0, 1, _DEEP + 1)
-    light = signal**2  # of the tables by root
+def _plain_codes(white: int) -> np.ndarray:
+    return np.rint(_signals(white) * 255).astype(np.uint8)
+
+
+@lru_cache
+def _decoder(transfer: int, primaries: int, white: int) -> _Decoder:
+    signal = _signals(white)
+    light = np.linspace(0, 1, DEEPEST + 1) ** 2  # of the tables by root
     dimming = None
     if transfer in (PQ, HLG):
         nits = np.maximum(light * PQ_PEAK, 1e-6)
@@ -135,7 +142,7 @@ def _decoder(transfer: int, primaries: int) -> _Decoder:
 
 @lru_cache
 def _encoder(transfer: int, primaries: int) -> _Encoder:
-    codes, even = np.linspace(0, 1, 256), np.linspace(0, 1, _DEEP + 1)
+    codes, even = np.linspace(0, 1, 256), np.linspace(0, 1, DEEPEST + 1)
     matrix = _table(rgb_matrix(BT709, primaries))
     if transfer not in (PQ, HLG):
         linear, signal = _table(_linear(codes, transfer)), _table(_sdr_signal(even**2, transfer))
@@ -148,6 +155,11 @@ def _encoder(transfer: int, primaries: int) -> _Encoder:
     else:
         unit, root, signal = _BRIGHTEST, _fourth_root, nits_to_pq(even**4 * PQ_PEAK)
     return _Encoder(_table(linear), _table(gain), matrix, transfer == HLG, unit, root, _table(signal))
+
+
+def _signals(white: int) -> np.ndarray:
+    """Signals 0..1 by 16-bit number."""
+    return np.minimum(np.arange(DEEPEST + 1) / white, 1)
 
 
 def _linear(signal: np.ndarray, transfer: int) -> np.ndarray:
@@ -172,7 +184,7 @@ def _mixed(matrix: np.ndarray, planes: _Planes) -> _Planes:
 
 def _index(root: np.ndarray, brightest: float) -> np.ndarray:
     """Places of roots of light in a table that reaches to the root of `brightest`."""
-    return np.minimum(root * np.float32(_DEEP / np.sqrt(brightest)) + np.float32(0.5), _DEEP).astype(np.uint16)
+    return np.minimum(root * np.float32(DEEPEST / np.sqrt(brightest)) + np.float32(0.5), DEEPEST).astype(np.uint16)
 
 
 def _table(values: np.ndarray) -> np.ndarray:

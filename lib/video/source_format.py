@@ -59,12 +59,15 @@ class ResultFormat:
         return tuple(notes)
 
 
-def result_format(frame: VideoFrame, size_hw: tuple[int, int], *, turned: bool = False) -> ResultFormat | None:
+def result_format(
+    frame: VideoFrame, size_hw: tuple[int, int], *, turned: bool = False, fields: bool = False
+) -> ResultFormat | None:
     """The format of a result, by the source's first frame.
 
     Args:
         size_hw: (H, W) of the upright result.
         turned: the source is shown turned by 90 or 270 degrees. 4:2:2 becomes 4:4:4 then, which holds all of it.
+        fields: its frames are two fields each, whose chroma a conversion to RGB and back would mix.
 
     Returns:
         None where 8-bit BT.709 does as well: 4:2:0 or gray on 8 bits with ordinary colours, palettes, and what has
@@ -75,7 +78,12 @@ def result_format(frame: VideoFrame, size_hw: tuple[int, int], *, turned: bool =
     family, chroma, depth = _family(layout), _chroma(layout), _depth(layout)
     if family is None or depth is None:
         return None
-    if depth == 8 and reads_plainly(tags) and (family == "gray" or (family == "yuv" and chroma == (2, 2))):
+    if (
+        depth == 8
+        and not fields
+        and reads_plainly(tags)
+        and (family == "gray" or (family == "yuv" and chroma == (2, 2)))
+    ):
         return None
     if family != "yuv" or odd or (turned and chroma == (2, 1)):
         chroma = (1, 1)

@@ -156,6 +156,15 @@ def test_plain_pictures_are_only_rounded():
     assert to_sdr(rgb, BT709).tolist() == [[[0, 1, 255], [0, 1, 128]]]
 
 
+@pytest.mark.parametrize("tags", [BT709, PQ])
+def test_white_may_be_another_number(tags):
+    signal = np.linspace(0, 1, 50)[None, :, None].repeat(3, axis=-1)
+    shown = [to_sdr(np.rint(signal * white).astype(np.uint16), tags, white).astype(int) for white in (65280, 65535)]
+    assert np.abs(shown[0] - shown[1]).max() <= 1
+    assert (shown[0] != shown[1]).mean() < 0.05
+    assert (to_sdr(np.full((1, 1, 3), 65535, np.uint16), tags, 65280) == 255).all()
+
+
 def test_full_hd_is_quick():
     rgb = np.random.default_rng(0).integers(0, 65536, (1080, 1920, 3), np.uint16)
     to_sdr(rgb[:2], HLG)
