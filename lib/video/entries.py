@@ -50,24 +50,26 @@ def is_folder(path: Path) -> bool:
 
 
 def folder_problem(folder: Path) -> str | None:
-    """Why no frame of a folder can be read, as far as names tell (not listable, all unsupported), or None.
+    """Why no frame of a folder can be read, as far as its entries tell, or None.
 
-    Stops at the first picture, so that long folders cost no more than short ones. Frames may lie in a folder below.
+    It cannot be listed, holds what must not be opened (a pipe), or nothing but pictures that are not supported. Frames
+    may also lie in a folder below.
     """
     unsupported: list[str] = []
+    readable = False
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                path = Path(entry.name)
                 if entry.name.startswith("."):
                     continue
-                if suffix_of(path) in FRAME_SUFFIXES or entry.is_dir():
-                    return None
-                if is_unsupported_picture(path):
+                if not (entry.is_symlink() or entry.is_file() or entry.is_dir()):
+                    return f"{folder.name} holds a special file: {look_at(Path(entry.path)).problem}"
+                readable = readable or entry.is_dir() or suffix_of(Path(entry.name)) in FRAME_SUFFIXES
+                if is_unsupported_picture(Path(entry.name)):
                     unsupported.append(entry.name)
     except OSError as error:
         return f"{folder.name} cannot be listed ({error.strerror}); check its rights"
-    return f"{folder.name} holds {_unsupported(unsupported)}" if unsupported else None
+    return f"{folder.name} holds {_unsupported(unsupported)}" if unsupported and not readable else None
 
 
 def _unsupported(names: list[str]) -> str:

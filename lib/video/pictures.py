@@ -169,6 +169,8 @@ def _in_srgb(image: Image.Image, original: Image.Image) -> tuple[np.ndarray, lis
         image = profile.to_srgb(image.convert(profile.mode))
     elif image.mode == "CMYK":
         notes.append(_NO_INKS)
+    elif image.mode == "P" and image.has_transparency_data:
+        image = image.convert("RGBA")  # as Pillow wants it
     return np.array(image.convert("RGB")), notes
 
 

@@ -116,6 +116,16 @@ def test_nothing_but_files_and_folders_is_opened(roots, dataset):
     }
 
 
+def test_nothing_special_in_a_folder_is_opened(roots):
+    videos, masks = roots
+    for root in roots:
+        fill(root, "a", "b")
+    os.mkfifo(videos / "b" / "control")
+    scan = scan_dataset("davis", videos, masks)
+    assert names(scan) == ["a"]
+    assert "b holds a special file: control is a named pipe, expected a file" in reasons(scan)["b"]
+
+
 def test_masks_that_cannot_be_opened_are_named(roots):
     videos, masks = roots
     fill(videos, "a", "b")
