@@ -3,25 +3,25 @@
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from fractions import Fraction
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from prefect.logging import disable_run_logger
 
 from flows.batch import Batch
-from flows.inputs import Fingerprints, adopted_key, find_videos, fingerprint_inputs
+from flows.inputs import adopted_key, find_videos
+from flows.phases import Outcome
 from flows.removal_batch import RemovalBatch, Result
 from flows.remove_batch import RemoveBatch
 from flows.result_phases import look_at_results
+from flows.run import Run
 from flows.study_batch import StudyBatch
-from lib.errors import InputError
 from lib.removers.base import RemovalRequest
 from lib.removers.registry import get_anchor, make_remover
 from lib.settings import AutoRefineSettings, RemoveSettings, RunSettings
 from lib.settings.study import StudySettings
-from lib.video.datasets import Video
 from tasks import anchor, prior
 from tasks.jobs import GuidedJob, Job, RemovalJob
 
@@ -32,17 +32,32 @@ _CAPTION = 'prompt: ["a quiet street"]\nn_prompt: [blurry]\ntext_guidance_scale:
 def keys_of(settings: RunSettings) -> Keys:
     """The keys of all jobs of a run with these settings, in an output folder that holds nothing yet."""
     batch, keys = _batch(settings), {}
-    scan = find_videos(settings)
-    assert scan.videos and not scan.unmatched, scan
-    for video in scan.videos:
-        found = fingerprint_inputs([video])[video.name]
-        if isinstance(found, InputError):
-            raise found
-        jobs = _removals_alone(batch, video, found) if isinstance(batch, RemoveBatch) else _phases(batch, video, found)
+    with disable_run_logger():
+        run = _NotedRun("stored", batch)
+    found = sorted(run.read_inputs(), key=lambda item: item[0].name)
+    assert [video.name for video, _ in found] == [video.name for video in find_videos(settings).videos]
+    for video, fingerprints in found:
+        run.inputs = [(video, fingerprints)]
+        jobs = _removals_alone(run, batch) if isinstance(batch, RemoveBatch) else _phases(run, batch)
         for name, key in jobs:
             assert f"{video.name}: {name}" not in keys, name
             keys[f"{video.name}: {name}"] = key
     return keys
+
+
+class _NotedRun(Run[Any]):
+    """A run that reads its inputs as always, and notes its jobs in place of running them."""
+
+    def __init__(self, flow_name: str, batch: RemovalBatch[Any]) -> None:
+        super().__init__(flow_name, batch)
+        self.noted: list[Job] = []
+
+    def run_phase(self, task: Any, jobs: Sequence[Job], **_options: Any) -> dict[str, Outcome]:
+        self.noted.extend(jobs)
+        return {}
+
+    def run_light_phase(self, task: Any, jobs: Sequence[Job], *, quiet: bool = False) -> dict[str, Outcome]:
+        return self.run_phase(task, jobs)
 
 
 def _batch(settings: RunSettings) -> Batch | RemoveBatch:
@@ -54,16 +69,18 @@ def _batch(settings: RunSettings) -> Batch | RemoveBatch:
     return RemoveBatch(settings)
 
 
-def _removals_alone(batch: RemoveBatch, video: Video, fingerprints: Fingerprints) -> Iterator[tuple[str, str]]:
+def _removals_alone(run: _NotedRun, batch: RemoveBatch) -> Iterator[tuple[str, str]]:
+    video, fingerprints = run.inputs[0]
     job = batch.remove(video, fingerprints)
     yield "remove", job.cache_key
     yield from _parts(job)
-    yield from _looks(batch, video, fingerprints, job)
+    yield from _looks(run, job)
     if batch.settings.products.save_comparison:
         yield "comparison", batch.comparison(job, job.cache_key).cache_key
 
 
-def _phases(batch: Batch, video: Video, fingerprints: Fingerprints) -> Iterator[tuple[str, str]]:
+def _phases(run: _NotedRun, batch: Batch) -> Iterator[tuple[str, str]]:
+    video, fingerprints = run.inputs[0]
     coarse = batch.coarse(video, fingerprints)
     yield "coarse", coarse.cache_key
     coarse_key = coarse.cache_key if batch.needs_coarse else ""
@@ -76,41 +93,28 @@ def _phases(batch: Batch, video: Video, fingerprints: Fingerprints) -> Iterator[
         for variant in batch.plan.variants:
             job = batch.variant(variant, coarse)
             yield f"variant {variant.key}", job.cache_key
-            yield from _looks(batch, video, fingerprints, job, f" {variant.key}")
+            yield from _looks(run, job, f" {variant.key}")
         return
     refine = batch.refine(coarse)
     yield "refine", refine.cache_key
     for name, key in _parts(coarse):
         yield f"{name} of coarse", key
     yield from _parts(refine)
-    yield from _looks(batch, video, fingerprints, refine)
+    yield from _looks(run, refine)
     if batch.settings.products.save_comparison:
         yield "comparison", batch.comparison_of_phases(coarse, coarse_key, refine, refine.cache_key).cache_key
         kept = adopted_key(prompt_file)  # any file will do
         yield "comparison of kept results", batch.comparison_of_phases(coarse, kept, refine, kept).cache_key
 
 
-def _looks(
-    batch: RemovalBatch[Any], video: Video, fingerprints: Fingerprints, job: RemovalJob, of: str = ""
-) -> Iterator[tuple[str, str]]:
+def _looks(run: _NotedRun, job: RemovalJob, of: str = "") -> Iterator[tuple[str, str]]:
     """What is made of a result: preview, numbers, comparison with the truth, a judgement."""
-    made: list[Job] = []
-
-    def note(_task: object, jobs: Sequence[Job], **_options: object) -> None:
-        made.extend(jobs)
-
+    batch, run.noted = run.batch, []
     result = Result(job, job.cache_key, batch.result_path(job))
-    run = SimpleNamespace(
-        batch=batch,
-        settings=batch.settings,
-        inputs=[(video, fingerprints)],
-        run_phase=note,
-        run_light_phase=note,
-    )
-    look_at_results(run, {video.name: result})  # type: ignore[arg-type]
+    look_at_results(run, {job.video.name: result})
     if isinstance(batch, Batch) and batch.settings.judge.judge:
-        made.append(batch.judge(result))
-    for item in made:
+        run.noted.append(batch.judge(result))
+    for item in run.noted:
         yield f"{item.phase}{of}", item.cache_key
 
 
