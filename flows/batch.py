@@ -120,6 +120,9 @@ class Batch(RemovalBatch[AutoRefineSettings]):
             mask_dilation_iter=processing.mask_dilation_iter,
             mask_threshold=processing.mask_threshold,
             object_ids=processing.object_ids,
+            invert_mask=processing.invert_mask,
+            deinterlace=processing.deinterlace,
+            reading=coarse.reading,
             edited_sha256=self._edited_sha256(prompt_file),
         )
 
@@ -141,8 +144,7 @@ class Batch(RemovalBatch[AutoRefineSettings]):
             _or(prompts.n_prompt, file.n_prompt),
             _or(prompts.text_guidance_scale, file.text_guidance_scale),
         )
-        fingerprints = Fingerprints(coarse.video_fingerprint, coarse.mask_fingerprint)
-        return RefineJob(**self.guided(coarse.video, fingerprints, words))
+        return RefineJob(**self.guided(coarse.video, Fingerprints.of(coarse), words))
 
     def judge(self, result: Result) -> JudgeJob:
         """The captioner's model's opinion of a result."""
@@ -153,6 +155,7 @@ class Batch(RemovalBatch[AutoRefineSettings]):
             video_fingerprint=job.video_fingerprint,
             mask_fingerprint=job.mask_fingerprint,
             processing=job.processing,
+            reading=job.reading,
             result_key=result.key,
             result_path=result.path,
             judge_fingerprint=judge_fingerprint(self._captioner_fingerprint),

@@ -1,16 +1,20 @@
 """The videos of a run, and the hashes of what they hold."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from lib.errors import InputError
+from lib.errors import InputError, attempt
+from lib.notes import Note
 from lib.records import canonical_hash
 from lib.runtime.fingerprints import fingerprint_path, sha256_file
 from lib.settings import RunSettings
 from lib.video.clip import probe_clip
 from lib.video.datasets import DatasetScan, Video, scan_dataset
+from lib.video.reading import look_at_input
+from tasks.jobs import RemovalJob
 
 SINGLE_VIDEO = "single_video"
 _HASHING_THREADS = 4
@@ -19,10 +23,16 @@ _ADOPTED = "file-"
 
 @dataclass(frozen=True)
 class Fingerprints:
-    """Hashes of the content of one video's inputs."""
+    """Hashes of the content of one video's inputs, and what is special in how they are read."""
 
     video: str
     mask: str
+    reading: Mapping[str, Any] = field(default_factory=dict)  # as in `lib.video.reading`
+    notes: tuple[Note, ...] = ()  # what headers, names, counts and the first frame and mask show
+
+    @classmethod
+    def of(cls, job: RemovalJob) -> "Fingerprints":
+        return cls(job.video_fingerprint, job.mask_fingerprint, job.reading)
 
 
 def find_videos(settings: RunSettings) -> DatasetScan:
@@ -61,18 +71,19 @@ def _only(scan: DatasetScan, names: Sequence[str], root: Path) -> DatasetScan:
     )
 
 
-def fingerprint_inputs(videos: Iterable[Video]) -> dict[str, Fingerprints | InputError]:
+def fingerprint_inputs(videos: Iterable[Video], settings: RunSettings) -> dict[str, Fingerprints | InputError]:
     """Hashes of every video's frames and masks by name; where they cannot be read, the error instead."""
 
-    def one(video: Video) -> Fingerprints | InputError:
-        try:
-            return Fingerprints(fingerprint_path(video.video_path), fingerprint_path(video.mask_path))
-        except OSError as error:
-            return InputError(f"{error.filename or video.video_path}: cannot be read ({error.strerror or error})")
+    def one(video: Video) -> Fingerprints:
+        look = look_at_input(video.video_path, video.mask_path, settings.processing, settings.input_rules)
+        return Fingerprints(
+            fingerprint_path(video.video_path), fingerprint_path(video.mask_path), look.reading, look.notes
+        )
 
     videos = list(videos)
     with ThreadPoolExecutor(_HASHING_THREADS) as pool:
-        return dict(zip([video.name for video in videos], pool.map(one, videos), strict=True))
+        found = pool.map(lambda video: attempt(lambda: one(video), video.video_path), videos)
+        return dict(zip([video.name for video in videos], found, strict=True))
 
 
 def fingerprint_truth(video: Video, video_fingerprint: str) -> str:
@@ -95,11 +106,10 @@ def fingerprint_truth(video: Video, video_fingerprint: str) -> str:
 
 def pixel_count(video: Video, limit: int = -1) -> int:
     """Pixels of all frames (of `limit` frames at most): how long a video takes, compared with others. 0: unknown."""
-    try:
-        info = probe_clip(video.video_path)
-    except InputError:  # said when its phase reads it
+    info = attempt(lambda: probe_clip(video.video_path), video.video_path)
+    if isinstance(info, InputError):  # said when its phase reads it
         return 0
-    frames = info.frame_count or 0
+    frames = info.frame_count
     return info.height * info.width * (min(frames, limit) if limit > 0 else frames)
 
 

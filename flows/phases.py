@@ -20,6 +20,8 @@ from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.lanes import Lane, threads_each
+from lib.errors import InputError, attempt
+from lib.notes import check_notes
 from lib.records import PhaseRecord, Status
 from lib.removers.gpu import GpuLostError
 from lib.runtime.slots import Slot, lease_dir
@@ -56,6 +58,7 @@ class PhaseRunner:
     slots: tuple[Slot, ...]
     watch: Watcher
     most: int | None = None  # processes at a time; None: as many as there are slots
+    strict_inputs: bool = False  # a note about a video's files is a failure, also of what is there already
     leases: Path = field(default_factory=lease_dir)
     in_threads: bool = False  # of the run's own process, for what takes a moment
 
@@ -114,7 +117,10 @@ class _Phase:
         return Completed(message=f"{len(jobs)} videos")
 
     def _is_there(self, job: Job) -> bool:
-        return not self.task.refresh_cache and find_record(job)[0] is not None
+        if self.task.refresh_cache:
+            return False
+        found = attempt(lambda: find_record(job), job.video.name)  # an unreadable file is its own video's failure
+        return not isinstance(found, InputError) and found[0] is not None
 
     def _work(self, lookups: dict[PrefectFuture[Any], Job], most: int) -> None:
         told = False
@@ -207,6 +213,12 @@ class _Phase:
 
     def note(self, job: Job, outcome: Outcome) -> None:
         """Say how a job ended."""
+        record = outcome.record
+        if self.runner.strict_inputs and outcome.succeeded and record:
+            try:
+                check_notes(job.video.video_path, record.notes, strict=True)
+            except InputError as error:
+                outcome = Outcome("failed", reason=str(error))
         self.outcomes[job.video.name] = outcome
         self.runner.watch(job, outcome)
 

@@ -41,7 +41,7 @@ def make_plan(settings: RunSettings) -> list[Step]:
     """
     planner = _planner(settings)
     scan = find_videos(settings)
-    fingerprints = fingerprint_inputs(scan.videos)
+    fingerprints = fingerprint_inputs(scan.videos, settings)
     steps = [Step(item.name, "scan", "blocked", item.reason) for item in scan.unmatched]
     for video in scan.videos:
         found = fingerprints[video.name]

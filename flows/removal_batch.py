@@ -16,6 +16,7 @@ from lib.removers.registry import get_anchor, make_remover
 from lib.runtime.slots import Slot
 from lib.settings import DiffuEraserOptions, RunSettings
 from lib.video.datasets import Video
+from lib.video.reading import lossless_reading
 from tasks.jobs import ComparisonJob, GuidedJob, RemovalJob
 from tasks.result_jobs import EvaluateJob, TruthComparisonJob
 
@@ -82,6 +83,8 @@ class RemovalBatch(Generic[Settings]):
             "video_fingerprint": fingerprints.video,
             "mask_fingerprint": fingerprints.mask,
             "processing": self.settings.processing,
+            "reading": dict(fingerprints.reading),
+            "rules": self.settings.input_rules,
             **self._setup(anchor, text),
         }
 
@@ -133,15 +136,20 @@ class RemovalBatch(Generic[Settings]):
         # Without words of its own an engine leaves it to the anchor what to make of them: they are the job's input.
         handed_on = self.remover.uses_prompt and not self.remover.uses_text
         used = use_text or (anchor is not None and (anchor.uses_prompt or handed_on))
+        lossless, plain = (
+            self.settings.products.lossless,
+            self.removal(video, fingerprints, anchor=anchor is not None, text=use_text),
+        )
         return {
-            **self.removal(video, fingerprints, anchor=anchor is not None, text=use_text),
+            **plain,
+            "reading": {**plain["reading"], **(lossless_reading(video.video_path) if lossless else {})},
             "anchor": self.settings.engine_anchor if anchor else None,
             "anchor_fingerprint": self._anchor_fingerprint if anchor else {},
             "prompt": words.prompt if used else "",
             "n_prompt": words.n_prompt if used else "",
             "use_text": use_text,
             "text_guidance_scale": words.text_guidance_scale if use_text else 0.0,
-            "lossless": self.settings.products.lossless,
+            "lossless": lossless,
         }
 
     def result_path(self, job: RemovalJob) -> Path:
@@ -160,6 +168,7 @@ class RemovalBatch(Generic[Settings]):
             video=job.video,
             output_dir=self.settings.output_dir,
             processing=self.settings.processing,
+            reading=job.reading,
             fps=self.settings.products.comparison_fps,
             engine_title=self.remover.title,
             refine_key=key,
@@ -196,6 +205,7 @@ class RemovalBatch(Generic[Settings]):
             "video_fingerprint": job.video_fingerprint,
             "mask_fingerprint": job.mask_fingerprint,
             "processing": job.processing,
+            "reading": job.reading,
             "result_key": result.key,
             "result_path": lossless if self.settings.products.lossless and lossless.is_file() else result.path,
             "truth_fingerprint": truth_fingerprint,

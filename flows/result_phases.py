@@ -39,6 +39,7 @@ def preview_inputs(run: "Run[Any]") -> None:
             video_fingerprint=fingerprints.video,
             mask_fingerprint=fingerprints.mask,
             processing=run.settings.processing,
+            reading=dict(fingerprints.reading),
         )
         for video, fingerprints in run.inputs
     ]

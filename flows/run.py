@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -16,7 +17,7 @@ from flows.removal_batch import RemovalBatch
 from flows.report import summarise
 from flows.run_progress import RunProgress
 from flows.slots import slots_for
-from lib.errors import InputError
+from lib.errors import InputError, attempt
 from lib.runtime.slots import Slot
 from lib.video.datasets import Video
 from tasks.caching import bind
@@ -36,7 +37,8 @@ class Run(Generic[AnyBatch]):
         self.progress = RunProgress()
         execution = self.settings.execution
         self.slots = slots_for(execution, batch.remover)
-        self.runner = PhaseRunner(self.slots, self.watch, most=execution.max_workers)
+        strict = self.settings.input_rules.strict_inputs
+        self.runner = PhaseRunner(self.slots, self.watch, most=execution.max_workers, strict_inputs=strict)
         self.inputs: list[tuple[Video, Fingerprints]] = []
         make_output_dir(self.settings.output_dir)
 
@@ -50,7 +52,7 @@ class Run(Generic[AnyBatch]):
         scan = find_videos(self.settings)
         for item in scan.unmatched:
             self.progress.note(item.name, "scan", Outcome("skipped", reason=item.reason))
-        fingerprints, readable = fingerprint_inputs(scan.videos), []
+        fingerprints, readable = fingerprint_inputs(scan.videos, self.settings), []
         for video in scan.videos:
             found = fingerprints[video.name]
             if isinstance(found, InputError):
@@ -119,7 +121,11 @@ class Run(Generic[AnyBatch]):
         for job in jobs:
             path = self.batch.result_path(job)
             if path.is_file() and find_record(job)[0] is None:
-                kept[job.video.name] = adopted_key(path)
+                key = attempt(partial(adopted_key, path), path)
+                if isinstance(key, InputError):
+                    self.watch(job, Outcome("failed", reason=str(key)))
+                    continue
+                kept[job.video.name] = key
                 self.watch(job, Outcome("cached", reason=f"{path} was there and is kept ({flag})"))
         return kept
 

@@ -60,7 +60,7 @@ class StudyBatch(Batch):
         Raises:
             InputError: a prompt file is missing, broken or holds no prompt.
         """
-        fingerprints = Fingerprints(coarse.video_fingerprint, coarse.mask_fingerprint)
+        fingerprints = Fingerprints.of(coarse)
         words = self._words(variant, coarse.video.name)
         guided = self.guided(coarse.video, fingerprints, words, with_anchor=variant.anchor, with_text=variant.text)
         plain = guided["anchor"] is None and not guided["use_text"]

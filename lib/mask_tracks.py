@@ -1,14 +1,16 @@
 """The masks of a clip, read as a run's settings say: the same for whoever removes, shows or measures."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from lib.notes import Note, input_note
 from lib.settings import Processing
 from lib.video.clip import ClipInfo
-from lib.video.masks import MaskTrack, read_masks
+from lib.video.masks import MaskTrack, mask_reading, masks_at_a_glance, read_masks
 
 _LARGEST_HOLE = 0.6  # of the frame; objects are hardly ever larger
 
@@ -30,6 +32,33 @@ def read_mask_track(clip: ClipInfo, masks: Path, processing: Processing, positio
         sample_aspect=clip.sample_aspect,
     )
     return MaskTrack(track.masks, track.notes + inversion_notes(track.masks, processing.invert_mask))
+
+
+@dataclass(frozen=True)
+class MaskLook:
+    """What names, headers and the first mask show."""
+
+    reading: dict[str, Any]  # as `lib.video.masks.mask_reading`
+    notes: tuple[Note, ...]
+
+
+def look_at_masks(clip: ClipInfo, masks: Path, processing: Processing, positions: Sequence[int]) -> MaskLook:
+    """The same masks without decoding more than the first.
+
+    Raises:
+        InputError: they cannot be found, opened, paired or brought to the clip's size.
+    """
+    options: dict[str, Any] = {
+        "threshold": processing.mask_threshold,
+        "object_ids": processing.object_ids,
+        "sample_aspect": clip.sample_aspect,
+    }
+    reading = mask_reading(masks, clip.timeline, size=clip.size, **options)
+    notes, first = masks_at_a_glance(masks, clip.timeline, clip.size, positions=positions, **options)
+    if first is not None:
+        shown = ~first if processing.invert_mask else first
+        notes += inversion_notes(shown[None], processing.invert_mask)
+    return MaskLook(reading, notes)
 
 
 def inversion_notes(masks: np.ndarray, inverted: bool) -> tuple[Note, ...]:

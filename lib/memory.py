@@ -31,8 +31,6 @@ def check_memory(info: ClipInfo, processing: Processing, work_copies: float) -> 
     Raises:
         InputError: the estimate is above what is available; says both numbers and what to do.
     """
-    if info.frame_count is None:
-        return
     frames = info.frame_count if processing.video_length == -1 else min(info.frame_count, processing.video_length)
     needed, available = estimate_bytes(frames, (info.height, info.width), processing, work_copies), available_bytes()
     if available is not None and needed > available:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
+
+from lib.errors import InputError
 
 NoteKind = Literal["input", "result"]
 
@@ -22,3 +26,14 @@ class Note:
 def input_note(text: str) -> Note:
     """A note that `--strict_inputs` turns into a failure."""
     return Note(text, "input")
+
+
+def check_notes(path: Path, notes: Iterable[Note], *, strict: bool) -> None:
+    """Refuse a video about whose files there are doubts, where that was asked for.
+
+    Raises:
+        InputError: `strict`, and some of the notes are about the input.
+    """
+    doubts = [note.text for note in notes if note.kind == "input"]
+    if strict and doubts:
+        raise InputError(f"{path}: {'; '.join(doubts)} (an error because of --strict_inputs)")

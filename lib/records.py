@@ -4,13 +4,22 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
+from lib.notes import Note
 from lib.runtime.fingerprints import sha256_file
 
 Status = Literal["done", "cached", "failed", "skipped"]
+
+
+def _as_notes(notes: Any) -> Any:
+    """Notes had no kind once: plain sentences are about results."""
+    return tuple({"text": note} if isinstance(note, str) else note for note in notes)
+
+
+Notes = Annotated[tuple[Note, ...], BeforeValidator(_as_notes)]
 
 
 def canonical_hash(content: Any) -> str:
@@ -68,7 +77,7 @@ class PhaseRecord(BaseModel):
     key: str
     artifacts: tuple[Artifact, ...]
     seconds: float = 0.0
-    notes: tuple[str, ...] = ()
+    notes: Notes = ()
     facts: dict[str, float | int | str] = {}
 
     def problem(self, output_dir: Path) -> str | None:

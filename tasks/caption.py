@@ -21,6 +21,7 @@ from lib.captioner.judge_job import PoolJob
 from lib.captioner.pictures import prepare_pictures
 from lib.captioner.schema import read_prompt_file
 from lib.errors import InputError
+from lib.notes import Note
 from lib.records import PhaseRecord, artifacts_of
 from tasks.caching import worth_retrying
 from tasks.jobs import CaptionJob
@@ -121,6 +122,8 @@ def _plain_job(job: CaptionJob, force: bool) -> caption_job.CaptionJob:
         mask_dilation_iter=job.mask_dilation_iter,
         mask_threshold=job.mask_threshold,
         object_ids=job.object_ids,
+        invert_mask=job.invert_mask,
+        deinterlace=job.deinterlace,
         n_prompt=job.n_prompt,
         text_guidance_scale=job.text_guidance_scale,
         object_video=str(job.video.video_path) if job.object_key else "",
@@ -175,6 +178,6 @@ def caption(job: CaptionJob, end: End | None = None) -> PhaseRecord:
         key=job.cache_key,
         artifacts=artifacts_of([job.prompt_file], job.output_dir),
         seconds=made.get("seconds", 0.0),
-        notes=(f"worth a look: {facts['flags']}",) if "flags" in facts else (),
+        notes=(Note(f"worth a look: {facts['flags']}"),) if "flags" in facts else (),
         facts=facts,
     )

@@ -1,22 +1,23 @@
 """The 2x2 comparison video of a result: Input | Mask over prior (or phase 1) | result."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 from prefect import task
 
-from lib.errors import InputError
 from lib.mask_tracks import read_mask_track
 from lib.records import PhaseRecord, artifacts_of
-from lib.video.clip import iter_frames, probe_clip
+from lib.video.clip import ClipInfo, iter_frames, probe_clip, worked_positions
 from lib.video.comparison import comparison_frames, gray_hole, mask_overlay
 from lib.video.masks import dilate
+from lib.video.presentation import Presentation
 from lib.video.writer import write_clip
 from tasks.caching import worth_retrying
 from tasks.jobs import ComparisonJob
+from tasks.result_jobs import TruthComparisonJob
 
 
 @task(
@@ -29,13 +30,17 @@ from tasks.jobs import ComparisonJob
 def comparison(job: ComparisonJob) -> PhaseRecord:
     """Write `comparison_4in1.mp4` beside the result."""
     start = time.monotonic()
+    info = probe_clip(job.video.video_path)
+    positions = worked_positions(info, job.processing.video_length, probe_clip(job.refined_path).frame_count)
+    masked = partial(_masked_frames, job, info, positions)
     panels = [
-        ("Input", _source_frames(job)),
-        ("Mask", _masked_frames(job, mask_overlay)),
-        (job.third_title, iter_frames(job.third_path) if job.third_path else _masked_frames(job, gray_hole)),
+        ("Input", source_frames(job)),
+        ("Mask", masked(mask_overlay)),
+        (job.third_title, iter_frames(job.third_path) if job.third_path else masked(gray_hole)),
         (job.engine_title, iter_frames(job.refined_path)),
     ]
-    notes = write_clip(job.path, comparison_frames(panels), Fraction(job.fps))
+    shown = Presentation(Fraction(job.fps), sample_aspect=info.sample_aspect)
+    notes = write_clip(job.path, comparison_frames(panels), shown)
     return PhaseRecord(
         video=job.video.name,
         phase=job.phase,
@@ -46,26 +51,16 @@ def comparison(job: ComparisonJob) -> PhaseRecord:
     )
 
 
-def _source_frames(job: ComparisonJob) -> Iterator[np.ndarray]:
-    return iter_frames(job.video.video_path, job.processing.video_length)
+def source_frames(job: ComparisonJob | TruthComparisonJob) -> Iterator[np.ndarray]:
+    """The frames of a job's video, as they were worked on."""
+    work = job.processing
+    return iter_frames(job.video.video_path, work.video_length, deinterlace=work.deinterlace)
 
 
-def _masked_frames(job: ComparisonJob, draw: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Iterator[np.ndarray]:
-    count = frame_count(job.refined_path)
-    size = next(_source_frames(job)).shape[:2]
-    track = read_mask_track(job.video.video_path, job.video.mask_path, count, (size[0], size[1]), job.processing)
+def _masked_frames(
+    job: ComparisonJob, info: ClipInfo, positions: Sequence[int], draw: Callable[[np.ndarray, np.ndarray], np.ndarray]
+) -> Iterator[np.ndarray]:
+    track = read_mask_track(info, job.video.mask_path, job.processing, positions)
     masks = dilate(track.masks, job.processing.mask_dilation_iter)
-    for frame, mask in zip(_source_frames(job), masks, strict=False):
+    for frame, mask in zip(source_frames(job), masks, strict=False):
         yield draw(frame, mask)
-
-
-def frame_count(result: Path) -> int:
-    """Frames of a result.
-
-    Raises:
-        InputError: the file does not say.
-    """
-    count = probe_clip(result).frame_count
-    if count is None:
-        raise InputError(f"{result}: does not say how many frames it has; make it again (--force_refine, --force)")
-    return count

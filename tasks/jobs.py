@@ -1,12 +1,13 @@
 """What each phase is asked to do for one video. A job knows its own cache key; nothing volatile is part of it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
 from lib.records import canonical_hash
-from lib.settings import Anchor, DiffuEraserOptions, Engine, Processing, PropainterPrior
+from lib.settings import Anchor, DiffuEraserOptions, Engine, InputRules, Processing, PropainterPrior
 from lib.video.datasets import Video
 
 
@@ -17,6 +18,8 @@ class Job(BaseModel):
 
     phase: ClassVar[str]
     code_version: ClassVar[str]
+    # Fields that came later, with the value at which they are no part of the key: what was made before stays valid.
+    later: ClassVar[Mapping[str, Any]] = {"reading": {}}
 
     video: Video
     output_dir: Path
@@ -27,8 +30,12 @@ class Job(BaseModel):
 
     @property
     def cache_key(self) -> str:
-        content = {"code": self.code_version, "video": self.video.name, "content": self.identity()}
+        identity = {name: value for name, value in self.identity().items() if not self._is_as_before(name, value)}
+        content = {"code": self.code_version, "video": self.video.name, "content": identity}
         return f"{self.phase}-{canonical_hash(content)}"
+
+    def _is_as_before(self, name: str, value: Any) -> bool:
+        return name in self.later and value == self.later[name]
 
 
 class RemovalJob(Job):
@@ -43,9 +50,11 @@ class RemovalJob(Job):
     options: DiffuEraserOptions | None  # where the engine is DiffuEraser
     engine_fingerprint: dict[str, str]  # stands for the three above in the key: content, not paths
     processing: Processing
+    reading: dict[str, Any] = {}  # what is special in how the input is read and written: `lib.video.reading`
+    rules: InputRules = InputRules()
 
     def identity(self) -> dict[str, Any]:
-        return self.model_dump(mode="json", exclude={"video", "output_dir", "engine", "prior", "options"})
+        return self.model_dump(mode="json", exclude={"video", "output_dir", "engine", "prior", "options", "rules"})
 
     @property
     def folder(self) -> Path:
@@ -124,10 +133,12 @@ class PriorJob(Job):
     mask_fingerprint: str
     engine_fingerprint: dict[str, str]  # of the prior's engine
     processing: Processing
+    reading: dict[str, Any] = {}
 
     def identity(self) -> dict[str, Any]:
         content = self.model_dump(mode="json", exclude={"video", "output_dir"})
-        return {**content, "processing": self.processing.model_dump(mode="json", exclude={"feather", "seed"})}
+        unused = {"feather", "seed", "result_format"}
+        return {**content, "processing": self.processing.model_dump(mode="json", exclude=unused)}
 
     def path(self, width: int, height: int) -> Path:
         """Its lossless file; coarse and refine of different sizes have one each."""
@@ -168,6 +179,7 @@ class CaptionJob(Job):
 
     phase: ClassVar[str] = "caption"
     code_version: ClassVar[str] = "2"
+    later: ClassVar[Mapping[str, Any]] = {"reading": {}, "invert_mask": False, "deinterlace": False}
 
     source_key: str
     source_path: Path
@@ -183,6 +195,9 @@ class CaptionJob(Job):
     mask_dilation_iter: int
     mask_threshold: int | None
     object_ids: tuple[int, ...]
+    invert_mask: bool = False
+    deinterlace: bool = False
+    reading: dict[str, Any] = {}
     edited_sha256: str | None = None  # of a prompt file that a person wrote or edited: it is taken as it is
 
     @property
@@ -208,6 +223,7 @@ class ComparisonJob(Job):
     code_version: ClassVar[str] = "2"
 
     processing: Processing
+    reading: dict[str, Any] = {}
     fps: int
     engine_title: str
     refine_key: str

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from prefect import task
@@ -10,7 +10,7 @@ from prefect import task
 from lib.mask_tracks import read_mask_track
 from lib.records import PhaseRecord, artifacts_of
 from lib.report.thumbnails import save_thumbnail
-from lib.video.clip import iter_frames, probe_clip, read_clip_frame
+from lib.video.clip import ClipInfo, iter_frames, probe_clip, read_clip_frame, worked_positions
 from lib.video.comparison import mask_overlay
 from lib.video.masks import dilate
 from lib.video.sizes import fit_longer_side, processing_size, resize_frame
@@ -32,10 +32,16 @@ def preview(job: PreviewJob) -> PhaseRecord:
     """Write `report/media/<name>/source.mp4`, `mask.mp4` (the object in red) and `thumbnail.jpg`."""
     start = time.monotonic()
     info = probe_clip(job.video.video_path)
-    size = _even(fit_longer_side(_result_size(job, (info.height, info.width)), _MAX_SIDE))
-    write_clip(job.source, (resize_frame(frame, size) for frame in _frames(job)), info.fps)
-    write_clip(job.mask, (resize_frame(frame, size) for frame in _overlays(job)), info.fps)
-    middle = (probe_clip(job.mask).frame_count or 0) // 2
+    size = _even(fit_longer_side(_result_size(job, info.size), _MAX_SIDE))
+    shown = info.presentation(info.positions(job.processing.video_length)).whole_frames
+    write_clip(job.source, (resize_frame(frame, size) for frame in _frames(job)), shown)
+    count = probe_clip(job.source).frame_count
+    positions = worked_positions(info, job.processing.video_length, count)
+    if len(positions) != count or positions[-1] != count - 1:  # frames are missing in between
+        shown = info.presentation(positions).whole_frames
+        write_clip(job.source, (resize_frame(frame, size) for frame in _frames(job)), shown)
+    write_clip(job.mask, (resize_frame(frame, size) for frame in _overlays(job, info, positions)), shown)
+    middle = count // 2
     save_thumbnail(read_clip_frame(job.mask, middle), job.thumbnail)
     return PhaseRecord(
         video=job.video.name,
@@ -57,15 +63,12 @@ def _even(size: tuple[int, int]) -> tuple[int, int]:
 
 
 def _frames(job: PreviewJob) -> Iterator[np.ndarray]:
-    return iter_frames(job.video.video_path, job.processing.video_length)
+    work = job.processing
+    return iter_frames(job.video.video_path, work.video_length, deinterlace=work.deinterlace)
 
 
-def _overlays(job: PreviewJob) -> Iterator[np.ndarray]:
-    count = probe_clip(job.source).frame_count or 0
-    first = next(_frames(job))
-    track = read_mask_track(
-        job.video.video_path, job.video.mask_path, count, (first.shape[0], first.shape[1]), job.processing
-    )
+def _overlays(job: PreviewJob, info: ClipInfo, positions: Sequence[int]) -> Iterator[np.ndarray]:
+    track = read_mask_track(info, job.video.mask_path, job.processing, positions)
     masks = dilate(track.masks, job.processing.mask_dilation_iter)
     for frame, mask in zip(_frames(job), masks, strict=True):
         yield mask_overlay(frame, mask)

@@ -7,6 +7,7 @@ from fractions import Fraction
 
 from prefect import task
 
+from lib.notes import Note
 from lib.records import PhaseRecord, artifacts_of
 from lib.removers.base import RemovalRequest, RemovalResult, Remover
 from lib.removers.clip_removal import GivenPrior
@@ -30,6 +31,7 @@ class PriorStep:
             mask_fingerprint=removal.mask_fingerprint,
             engine_fingerprint=remover.fingerprint(),
             processing=removal.processing,
+            reading=removal.reading,
         )
 
     def __call__(self, request: RemovalRequest, fps: Fraction) -> GivenPrior:
@@ -72,6 +74,6 @@ def prior(job: PriorJob, making: _Making) -> PhaseRecord:
         key=job.cache_key,
         artifacts=artifacts_of([path], job.output_dir),
         seconds=round(time.monotonic() - start, 3),
-        notes=tuple(result.notes),
+        notes=tuple(map(Note, result.notes)),
         facts=dict(result.facts),
     )

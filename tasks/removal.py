@@ -2,6 +2,7 @@
 
 import os
 import time
+from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from tasks.anchor import AnchorStep
 from tasks.jobs import GuidedJob, RemovalJob
 from tasks.prior import PriorStep
 from tasks.progress import Progress
+
+_TOLD_ELSEWHERE = {"video", "output_dir", "video_fingerprint", "mask_fingerprint", "rules"}
 
 
 def run_removal(job: RemovalJob, guidance: Guidance | None = None, *, lossless: bool = False) -> PhaseRecord:
@@ -33,6 +36,7 @@ def run_removal(job: RemovalJob, guidance: Guidance | None = None, *, lossless: 
             remover,
             job.processing,
             guidance,
+            rules=job.rules,
             make_prior=make_prior,
             lossless=lossless,
             report=Progress(f"{job.phase} {job.video.name}"),
@@ -79,11 +83,13 @@ def _write_provenance(job: RemovalJob, outcome: RemovalOutcome, seconds: float) 
             "video": {"path": str(job.video.video_path), "sha256": job.video_fingerprint},
             "mask": {"path": str(job.video.mask_path), "sha256": job.mask_fingerprint},
         },
-        "job": job.model_dump(mode="json", exclude={"video", "output_dir", "video_fingerprint", "mask_fingerprint"}),
+        "job": job.model_dump(
+            mode="json", exclude={"video", "output_dir", "video_fingerprint", "mask_fingerprint", "rules"}
+        ),
         "code_version": job.code_version,
         "versions": software_versions(),
         "files": [a.model_dump() for a in artifacts_of(outcome.paths, job.output_dir)],
-        "notes": outcome.notes,
+        "notes": [asdict(note) for note in outcome.notes],
         "facts": outcome.facts,
         "seconds": {**outcome.seconds, "all": seconds},
         "peak_memory_bytes": peak_memory_bytes(),

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from pydantic import Field
+
 from lib.metrics.networks.weights import MetricWeights
 from lib.settings import Processing
 from tasks.jobs import Job
@@ -24,6 +26,7 @@ class InputJob(Job):
     video_fingerprint: str
     mask_fingerprint: str
     processing: Processing
+    reading: dict[str, Any] = Field(default_factory=dict)  # what is special about the input: `lib.video.reading`
 
 
 class PreviewJob(InputJob):
@@ -33,8 +36,10 @@ class PreviewJob(InputJob):
     code_version: ClassVar[str] = "1"
 
     def identity(self) -> dict[str, Any]:
-        reading = self.processing.model_dump(mode="json", exclude={"feather", "seed", "max_img_size"})
-        return {"inputs": [self.video_fingerprint, self.mask_fingerprint], "processing": reading}
+        unused = {"feather", "seed", "max_img_size", "result_format"}
+        processing = self.processing.model_dump(mode="json", exclude=unused)
+        inputs = [self.video_fingerprint, self.mask_fingerprint]
+        return {"inputs": inputs, "processing": processing, "reading": self.reading}
 
     @property
     def folder(self) -> Path:

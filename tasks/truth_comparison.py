@@ -9,12 +9,13 @@ from prefect import task
 
 from lib.errors import InputError
 from lib.records import PhaseRecord, artifacts_of
-from lib.video.clip import iter_frames
+from lib.video.clip import iter_frames, probe_clip
 from lib.video.comparison import comparison_frames
+from lib.video.presentation import Presentation
 from lib.video.sizes import resize_frame
 from lib.video.writer import write_clip
 from tasks.caching import worth_retrying
-from tasks.comparison import frame_count
+from tasks.comparison import source_frames
 from tasks.result_jobs import TruthComparisonJob
 
 _GAIN = 4  # small differences are to be seen
@@ -31,12 +32,13 @@ def truth_comparison(job: TruthComparisonJob) -> PhaseRecord:
     """Write `comparison_gt.mp4` beside the result."""
     start = time.monotonic()
     panels = [
-        ("Input", iter_frames(job.video.video_path, job.processing.video_length)),
+        ("Input", source_frames(job)),
         (job.engine_title, iter_frames(job.result_path)),
         ("Ground truth", _truth(job)),
         (f"Difference x{_GAIN}", _differences(job)),
     ]
-    write_clip(job.path, comparison_frames(panels), Fraction(job.fps))
+    aspect = probe_clip(job.video.video_path).sample_aspect
+    write_clip(job.path, comparison_frames(panels), Presentation(Fraction(job.fps), sample_aspect=aspect))
     return PhaseRecord(
         video=job.video.name,
         phase=job.phase,
@@ -49,7 +51,7 @@ def truth_comparison(job: TruthComparisonJob) -> PhaseRecord:
 def _truth(job: TruthComparisonJob) -> Iterator[np.ndarray]:
     if job.video.gt_path is None:
         raise InputError(f"{job.video.name}: has no ground truth to compare with; give --gt_root")
-    wanted, found = frame_count(job.result_path), 0
+    wanted, found = probe_clip(job.result_path).frame_count, 0
     for frame in iter_frames(job.video.gt_path, wanted):
         found += 1
         yield frame

@@ -36,6 +36,8 @@ class CaptionJob:
     mask_dilation_iter: int = 4
     mask_threshold: int | None = None  # None: by format, as in the removal
     object_ids: tuple[int, ...] = ()  # () = all objects
+    invert_mask: bool = False
+    deinterlace: bool = False  # the source's frames; a result was made of whole ones
     n_prompt: str = NEGATIVE_PROMPT
     text_guidance_scale: float = TEXT_GUIDANCE_SCALE
     object_video: str = ""  # the source, where the object still is: given if the captioner is to name the object

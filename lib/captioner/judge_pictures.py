@@ -17,7 +17,7 @@ from lib.captioner.sources import count_frames
 from lib.errors import InputError
 from lib.mask_tracks import read_mask_track
 from lib.settings import Processing
-from lib.video.clip import iter_frames, probe_clip
+from lib.video.clip import iter_frames, probe_clip, worked_positions
 from lib.video.masks import dilate
 from lib.video.sizes import fit_longer_side, processing_size, resize_frame, resize_mask, resize_masks
 
@@ -75,7 +75,10 @@ def prepare_judged_pictures(clip: JudgedClip, count: int, folder: Path, beside: 
     info = probe_clip(clip.result)
     size, masks = (info.height, info.width), _masks(clip)
     indices = judged_frames(masks.sum(axis=(1, 2)), count)
-    before, after = (_pick(path, indices, clip) for path in (clip.source, clip.result))
+    before, after = (
+        _pick(path, indices, clip, deinterlace=deinterlace)
+        for path, deinterlace in ((clip.source, clip.processing.deinterlace), (clip.result, False))
+    )
     for directory in (folder, beside / SHOWN_FOLDER):
         directory.mkdir(parents=True, exist_ok=True)
     for old in (beside / SHOWN_FOLDER).glob("*.jpg"):
@@ -110,15 +113,15 @@ def outlined_pair(source: np.ndarray, result: np.ndarray, hole: np.ndarray) -> t
 def _masks(clip: JudgedClip) -> np.ndarray:
     """(T, h, w) bool masks at the removal's processing size, not yet dilated."""
     info, work = probe_clip(clip.source), clip.processing
-    source_size = info.height, info.width
-    track = read_mask_track(clip.source, clip.masks, count_frames(clip.result), source_size, work)
-    size = fit_longer_side(processing_size(source_size, work.height, work.width), work.max_img_size)
+    positions = worked_positions(info, work.video_length, count_frames(clip.result))
+    track = read_mask_track(info, clip.masks, work, positions)
+    size = fit_longer_side(processing_size(info.size, work.height, work.width), work.max_img_size)
     return resize_masks(track.masks, size)
 
 
-def _pick(path: Path, indices: Sequence[int], clip: JudgedClip) -> list[np.ndarray]:
-    wanted = set(indices)
-    found = [frame for index, frame in enumerate(iter_frames(path, max(indices) + 1)) if index in wanted]
+def _pick(path: Path, indices: Sequence[int], clip: JudgedClip, *, deinterlace: bool) -> list[np.ndarray]:
+    wanted, frames = set(indices), iter_frames(path, max(indices) + 1, deinterlace=deinterlace)
+    found = [frame for index, frame in enumerate(frames) if index in wanted]
     if len(found) < len(indices):
         raise InputError(
             f"{path}: holds no frame {max(indices)}; expected as many frames as its result {clip.result.name} has"

@@ -5,15 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from lib.captioner.backend import CaptionPicture
 from lib.captioner.caption_job import CaptionJob
 from lib.captioner.frames import caption_frame_indices, crop_around, gray_out, hole_in_frame, resize_nearest
 from lib.errors import InputError
-from lib.video.clip import FRAME_SUFFIXES, frame_names, iter_frames, probe_clip, read_clip_frame
+from lib.video.clip import FRAME_SUFFIXES, ClipInfo, probe_clip, read_clip_frame, worked_positions
+from lib.video.decode import DEFAULT_FPS
 from lib.video.images import list_folder, list_images
 from lib.video.masks import read_masks
+from lib.video.pictures import open_image, read_frame_picture, upright
+from lib.video.timeline import Timeline
 
 
 def read_from_video(job: CaptionJob) -> tuple[CaptionPicture, ...]:
@@ -25,9 +27,10 @@ def read_from_video(job: CaptionJob) -> tuple[CaptionPicture, ...]:
     video = Path(job.video_path)
     masks = _read_masks(job, video)
     captionable = captionable_frames(len(masks), Path(job.mask_path))
+    is_source = job.video_path == (job.frames_path or job.video_path)
     pictures = []
     for index in caption_frame_indices(captionable, job.frame_strategy, job.num_sample_frames):
-        frame = read_frame(video, index)
+        frame = read_frame(video, index, deinterlace=job.deinterlace and is_source)
         hole = hole_in_frame(masks[index], frame.shape[:2], job.mask_dilation_iter)
         pictures.append(CaptionPicture(gray_out(frame, hole), hole, index))
     return tuple(pictures)
@@ -42,7 +45,7 @@ def read_object(job: CaptionJob) -> np.ndarray:
     video = Path(job.object_video)
     masks = _read_masks(job, video)
     index = int(masks.sum(axis=(1, 2)).argmax())
-    frame = read_frame(video, index)
+    frame = read_frame(video, index, deinterlace=job.deinterlace)
     return crop_around(frame, resize_nearest(masks[index], frame.shape[:2]))
 
 
@@ -51,16 +54,27 @@ def _read_masks(job: CaptionJob, video: Path) -> np.ndarray:
     for path in (video, Path(job.mask_path)):
         if not path.exists():
             raise InputError(f"{path}: not found; expected a video, a folder of frames or a picture")
-    frames = count_frames(video)
+    clip, limit = _clip_of(Path(job.frames_path or job.video_path)), job.video_length
+    shown = count_frames(video)
+    count = min(shown, limit) if limit > 0 else shown
     track = read_masks(
         Path(job.mask_path),
-        min(frames, job.video_length) if job.video_length > 0 else frames,
+        clip.timeline,
         _own_size(Path(job.mask_path)),
+        positions=worked_positions(clip, limit, min(count, clip.frame_count)),
         threshold=job.mask_threshold,
         object_ids=job.object_ids,
-        frame_names=_names(Path(job.frames_path or job.video_path)),
+        invert=job.invert_mask,
     )
     return track.masks
+
+
+def _clip_of(path: Path) -> ClipInfo:
+    """The clip that the masks were made for."""
+    if not is_picture(path):
+        return probe_clip(path)
+    height, width = read_frame(path, 0).shape[:2]
+    return ClipInfo(path, height, width, Timeline(1, DEFAULT_FPS, names=(path.stem,)))
 
 
 def is_picture(path: Path) -> bool:
@@ -68,40 +82,20 @@ def is_picture(path: Path) -> bool:
     return path.is_file() and path.suffix.lower() in FRAME_SUFFIXES
 
 
-def read_picture(path: Path) -> np.ndarray:
-    """A picture file as (H, W, 3) uint8 RGB.
-
-    Raises:
-        InputError: the file cannot be decoded.
-    """
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
-    except (OSError, UnidentifiedImageError) as error:
-        raise InputError(f"{path}: picture cannot be read ({error}); expected a JPEG or PNG file") from None
-
-
 def count_frames(path: Path) -> int:
     """Number of frames of a video, frame folder or picture (1)."""
-    if is_picture(path):
-        return 1
-    count = probe_clip(path).frame_count
-    return count if count is not None else sum(1 for _ in iter_frames(path))
+    return 1 if is_picture(path) else probe_clip(path).frame_count
 
 
-def read_frame(path: Path, index: int) -> np.ndarray:
+def read_frame(path: Path, index: int, *, deinterlace: bool = False) -> np.ndarray:
     """Frame `index` (clamped to the last) of a video, frame folder or picture, (H, W, 3) uint8 RGB."""
-    return read_picture(path) if is_picture(path) else read_clip_frame(path, index)
+    return read_frame_picture(path)[0] if is_picture(path) else read_clip_frame(path, index, deinterlace=deinterlace)
 
 
 def captionable_frames(frames: int, masks: Path) -> int:
     """N of the frame choice: the smaller of video frames and mask frames; one lone mask holds for all frames."""
     mask_frames = count_frames(_mask_source(masks))
     return frames if mask_frames == 1 else min(frames, mask_frames)
-
-
-def _names(path: Path) -> tuple[str, ...]:
-    return frame_names(path) if path.is_dir() else ()
 
 
 def _mask_source(path: Path) -> Path:
@@ -113,8 +107,10 @@ def _mask_source(path: Path) -> Path:
 
 def _own_size(path: Path) -> tuple[int, int]:
     source = _mask_source(path)
+    if source.is_dir():
+        source = list_images(source)[0]
     if is_picture(source):
-        height, width = read_picture(source).shape[:2]
+        with open_image(source) as image:
+            width, height = upright(image).size
         return height, width
-    info = probe_clip(source)
-    return info.height, info.width
+    return probe_clip(source).size

@@ -18,7 +18,7 @@ from lib.metrics.scores import Scores
 from lib.metrics.truth import Psnr, Ssim, TruthCheck
 from lib.metrics.warp_error import WarpError
 from lib.settings import Processing
-from lib.video.clip import iter_frames, probe_clip
+from lib.video.clip import iter_frames, probe_clip, worked_positions
 from lib.video.compose import Blend
 from lib.video.masks import dilate
 from lib.video.sizes import fit_longer_side, processing_size, resize_frame, resize_mask
@@ -121,7 +121,8 @@ class _Clip:
     def __init__(self, files: ClipFiles, processing: Processing, blend: Blend) -> None:
         self._files, self._processing, self._blend = files, processing, blend
         result, source = probe_clip(files.result), probe_clip(files.source)
-        self.count = result.frame_count or sum(1 for _ in iter_frames(files.result))  # Matroska does not say
+        self.count = result.frame_count
+        self._source = source
         self._size = result.height, result.width
         self._source_size = source.height, source.width
         self.no_truth = self._truth_problem()
@@ -159,7 +160,9 @@ class _Clip:
 
     def _frames(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray]]:
         limit = self.count
-        sources, results = iter_frames(self._files.source, limit), iter_frames(self._files.result)
+        deinterlace = self._processing.deinterlace
+        sources = iter_frames(self._files.source, limit, deinterlace=deinterlace)
+        results = iter_frames(self._files.result)
         truths = None if self.no_truth or self._files.truth is None else iter_frames(self._files.truth, limit)
         found = 0
         for source, result, mask in zip(sources, results, self._holes(), strict=False):
@@ -180,7 +183,8 @@ class _Clip:
         """The masks as the removal widened them, at its processing size. All of them are read at once, a byte
         a pixel: a third of one copy of the frames, of which a removal holds several."""
         work = self._processing
-        track = read_mask_track(self._files.source, self._files.masks, self.count, self._source_size, work)
+        positions = worked_positions(self._source, work.video_length, self.count)
+        track = read_mask_track(self._source, self._files.masks, work, positions)
         size = fit_longer_side(processing_size(self._source_size, work.height, work.width), work.max_img_size)
         for mask in track.masks:
             yield dilate(resize_mask(mask, size)[None], work.mask_dilation_iter)[0]

@@ -14,14 +14,16 @@ import numpy as np
 from lib.anchor.base import AnchorInpainter
 from lib.mask_tracks import read_mask_track
 from lib.memory import check_memory
+from lib.notes import Note, check_notes
 from lib.removers.base import RemovalRequest, RemovalResult, Remover, ignore_progress
-from lib.removers.products import Products, Source, separate_prior
-from lib.settings import Processing
+from lib.removers.products import NativeSource, Products, Source, separate_prior
+from lib.settings import InputRules, Processing
 from lib.video.background import BackgroundWriter
 from lib.video.clip import probe_clip, read_clip
 from lib.video.datasets import Video
 from lib.video.masks import dilate
 from lib.video.sizes import crop_back, fit_longer_side, pad_to_multiple, processing_size, resize_frames, resize_masks
+from lib.video.sources import left_behind
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class RemovalOutcome:
     """Files that were written, and what is worth knowing about the making."""
 
     paths: list[Path] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     facts: dict[str, float | int | str] = field(default_factory=dict)
 
@@ -72,16 +74,18 @@ def remove_from_clip(
     processing: Processing,
     guidance: Guidance | None = None,
     *,
+    rules: InputRules | None = None,
     make_prior: PriorMaker | None = None,
     lossless: bool = False,
     report: Callable[[float], None] = ignore_progress,
 ) -> RemovalOutcome:
     """Remove the masked object from one video and write `<folder>/<engine>.mp4` (and the anchor picture).
 
-    The result has the source's size unless `processing` says otherwise, its frame rate and its sound. Where the engine
-    starts from another one's result, that one is written beside it.
+    The result has the source's size unless `processing` says otherwise, its frame times, format, sound and words.
+    Where the engine starts from another one's result, that one is written beside it.
 
     Args:
+        rules: which doubts about the files are errors; None: as by default.
         make_prior: gives the result of `remover.prior`; None: the engine makes it by itself.
 
     Raises:
@@ -89,7 +93,7 @@ def remove_from_clip(
     """
     outcome = RemovalOutcome()
     with outcome.timed("read"):
-        source = _read_source(video, processing, remover.work_copies, outcome)
+        source = _read_source(video, processing, rules or InputRules(), remover.work_copies, outcome)
     request = RemovalRequest(
         resize_frames(source.frames, source.size), source.masks, seed=processing.seed, video_name=video.name
     )
@@ -116,7 +120,7 @@ def remove_from_clip(
                 outcome.paths.append(products.clip(result.prior, beside)[0])
     outcome.seconds |= _rounded("remove", result.seconds)
     outcome.facts |= result.facts
-    outcome.notes += result.notes
+    outcome.notes += [*products.format_notes, *map(Note, result.notes)]
     return outcome
 
 
@@ -124,16 +128,24 @@ def _rounded(part: str, seconds: Mapping[str, float]) -> dict[str, float]:
     return {f"{part}.{stage}": round(value, 3) for stage, value in seconds.items()}
 
 
-def _read_source(video: Video, processing: Processing, work_copies: float, outcome: RemovalOutcome) -> Source:
-    check_memory(probe_clip(video.video_path), processing, work_copies)
-    clip = read_clip(video.video_path, processing.video_length)
-    track = read_mask_track(video.video_path, video.mask_path, len(clip.frames), clip.size, processing)
-    outcome.notes += track.notes
+def _read_source(
+    video: Video, processing: Processing, rules: InputRules, work_copies: float, outcome: RemovalOutcome
+) -> Source:
+    info, limit, deinterlace = probe_clip(video.video_path), processing.video_length, processing.deinterlace
+    check_memory(info, processing, work_copies)
+    clip = read_clip(video.video_path, limit, deinterlace=deinterlace, accept_damaged=rules.accept_damaged)
+    track = read_mask_track(clip.info, video.mask_path, processing, clip.positions)
+    outcome.notes += clip.notes + track.notes
+    check_notes(video.video_path, outcome.notes, strict=rules.strict_inputs)
     result_size = processing_size(clip.size, processing.height, processing.width)
     work_size = fit_longer_side(result_size, processing.max_img_size)
     masks = dilate(resize_masks(track.masks, work_size), processing.mask_dilation_iter)
+    shown, count = info.presentation(clip.positions), len(clip.frames)
+    native = None
+    if processing.result_format == "source":
+        native = NativeSource.of(info, result_size, deinterlace=deinterlace)
     outcome.facts |= {
-        "frames": len(clip.frames),
+        "frames": count,
         "height": result_size[0],
         "width": result_size[1],
         "processing_height": work_size[0],
@@ -141,8 +153,17 @@ def _read_source(video: Video, processing: Processing, work_copies: float, outco
         "fps": str(clip.fps),
         "hole_share": round(float(masks.mean()), 5),
     }
-    audio = video.video_path if video.video_path.is_file() else None
-    return Source(resize_frames(clip.frames, result_size), masks, clip.fps, audio)
+    file = video.video_path if video.video_path.is_file() else None
+    if file and (left := left_behind(file)):
+        outcome.facts["not_carried"] = ", ".join(left)
+    return Source(
+        resize_frames(clip.frames, result_size),
+        masks,
+        shown.whole_frames if deinterlace else shown,
+        file,
+        until=shown.end(count) if limit > 0 and count < info.frame_count else None,
+        native=native,
+    )
 
 
 def _remove(
@@ -194,6 +215,8 @@ def _write_more(
     products: Products, remover: Remover, result: RemovalResult, lossless: bool, outcome: RemovalOutcome
 ) -> None:
     if lossless:
-        outcome.paths.append(products.lossless(result.frames, remover))
+        path, notes = products.lossless(result.frames, remover)
+        outcome.paths.append(path)
+        outcome.notes += [note for note in notes if note not in outcome.notes]
     if result.anchor_frame is not None:
         outcome.paths.append(products.anchor(result.anchor_frame))

@@ -63,7 +63,7 @@ def frame_at(path: Path, moment: float) -> np.ndarray:
 
     with open_video(path) as (container, stream):
         try:
-            return to_array(_seek(container, stream, moment))
+            return to_array(_seek(container, stream, moment), path)
         except FFmpegError as error:
             raise InputError(f"{path}: no frame can be read at {moment:.1f} s ({error})") from error
 

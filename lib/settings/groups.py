@@ -1,9 +1,17 @@
 """The groups that say what comes in, what goes out and how a run is carried out."""
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from lib.captioner.backend import DEFAULT_MODEL, MAX_PIXELS
 
@@ -157,6 +165,9 @@ class Phase1Speed(SettingsGroup):
 class Processing(SettingsGroup):
     """How frames and masks are read; part of every removal's cache key."""
 
+    # Came later: left out where they are as by default, so that what was made before them keeps its key.
+    _LATER: ClassVar[tuple[str, ...]] = ("invert_mask", "deinterlace", "result_format")
+
     video_length: int = Field(default=-1, description="frames to process, -1 = all")
     height: int = Field(default=-1, description="processing height, -1 = the source's")
     width: int = Field(default=-1, description="processing width, -1 = the source's")
@@ -177,6 +188,18 @@ class Processing(SettingsGroup):
         description="pixels over which the result fades into the source; default: as the engine does it",
     )
     seed: int = Field(default=42, ge=0, description="seed of everything random")
+    invert_mask: bool = Field(default=False, description="the masks show what is to be kept: everything else goes")
+    deinterlace: bool = Field(default=False, description="make whole frames of interlaced ones (bwdif, same rate)")
+    result_format: Literal["source", "h264_8bit"] = Field(
+        default="source",
+        description="source: results keep the source's bit depth, chroma and colour space; h264_8bit: BT.709, 8 bit",
+    )
+
+    @model_serializer(mode="wrap")
+    def _without_later_defaults(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields = type(self).model_fields
+        as_before = {name for name in self._LATER if getattr(self, name) == fields[name].default}
+        return {name: value for name, value in dump(self).items() if name not in as_before}
 
     @model_validator(mode="after")
     def _check_lengths(self) -> Self:
@@ -185,6 +208,17 @@ class Processing(SettingsGroup):
             if value != -1 and value < 1:
                 raise ValueError(f"{name} is {value}; give a positive number, or -1 for the source's own")
         return self
+
+
+class InputRules(SettingsGroup):
+    """Which doubts about input files are failures; never changes a result."""
+
+    strict_inputs: bool = Field(
+        default=False, description="a video about whose files there is a note of the kind 'input' fails"
+    )
+    accept_damaged: bool = Field(
+        default=False, description="take what can be read of videos that are cut short or corrupt"
+    )
 
 
 class Products(SettingsGroup):

@@ -20,6 +20,7 @@ from lib.settings.groups import (
     CaptionEnvironment,
     Execution,
     InputOutput,
+    InputRules,
     InputSource,
     Judge,
     Metrics,
@@ -48,6 +49,7 @@ class RunSettings(SettingsGroup):
     diffueraser: DiffuEraserOptions = DiffuEraserOptions()
     propainter: PropainterPrior = PropainterPrior()
     processing: Processing = Processing()
+    input_rules: InputRules = InputRules()
     anchor: Anchor = Anchor()
     products: Products = Products()
     metrics: Metrics = Metrics()

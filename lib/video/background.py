@@ -2,16 +2,17 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from fractions import Fraction
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
-from lib.video.writer import write_clip
+from lib.notes import Note
+from lib.video.presentation import Presentation
+from lib.video.writer import Picture, write_clip
 
-Finish = Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]
+Finish = Callable[[Iterable[np.ndarray]], Iterator[Picture]]
 
 
 class _CancelledError(Exception):
@@ -21,24 +22,24 @@ class _CancelledError(Exception):
 class BackgroundWriter:
     """Writes an mp4 in a thread of its own; a block that is left before `complete` leaves no file.
 
-    with BackgroundWriter(path, fps, finish) as writer:
+    with BackgroundWriter(path, shown, finish) as writer:
         writer.put(frames)
         notes = writer.complete()
     """
 
-    def __init__(self, path: Path, fps: Fraction, finish: Finish, *, audio_from: Path | None = None) -> None:
+    def __init__(self, path: Path, shown: Presentation, finish: Finish, **options: Any) -> None:
         """finish: makes of the frames that were put those that are written, in the thread; otherwise `write_clip`."""
         self._queue: SimpleQueue[np.ndarray | _CancelledError | None] = SimpleQueue()
         self._pool = ThreadPoolExecutor(1)
         frames = finish(self._frames())
-        self._written = self._pool.submit(write_clip, path, frames, fps, audio_from=audio_from)
+        self._written = self._pool.submit(write_clip, path, frames, shown, **options)
         self.path = path
 
     def put(self, frames: np.ndarray) -> None:
         """The next frames, (n, H, W, 3); they must not change any more."""
         self._queue.put(frames)
 
-    def complete(self) -> tuple[str, ...]:
+    def complete(self) -> tuple[Note, ...]:
         """After the last frame: wait until the file is there; notes for the user.
 
         Raises:

@@ -73,14 +73,18 @@ class PictureSource:
                     lossless, turned = is_lossless(image, path), upright(image)
                 yield index, path, self._mask(turned, path, lossless)
 
-    def notes(self, pairing: Pairing, positions: Iterable[int], clip: Timeline) -> tuple[Note, ...]:  # noqa: ARG002
+    def notes(self, pairing: Pairing, positions: Iterable[int], clip: Timeline) -> tuple[Note, ...]:
         """What is in doubt, once the masks have been read.
 
         Raises:
             InputError: as `lib.video.mask_grays.check_grays`.
         """
         doubts = check_grays(self.path, self.tally) if self._lossy else ()
-        return (*pairing_notes(pairing, positions), *self._notes, *doubts)
+        return (*self.pairing_notes(pairing, positions, clip), *self._notes, *doubts)
+
+    def pairing_notes(self, pairing: Pairing, positions: Iterable[int], clip: Timeline) -> tuple[Note, ...]:  # noqa: ARG002
+        """What was taken for granted in giving pictures to frames."""
+        return pairing_notes(pairing, positions)
 
     def sizes(self) -> tuple[tuple[int, int], ...]:
         """(H, W) of each picture as it is shown.

@@ -52,7 +52,7 @@ class VideoSource:
             InputError: the video cannot be decoded as far as that.
         """
         wanted = set(indices)
-        last, count, self._findings = max(wanted), 0, Findings()
+        last, count, self._findings = max(wanted, default=-1), 0, Findings()
         for index, gray in enumerate(decode_frames(self.path, "gray", findings=self._findings)):
             count += 1
             if self._findings.undecodable:
@@ -68,17 +68,21 @@ class VideoSource:
             "replace the mask video or encode it again"
         )
 
-    def notes(self, pairing: Pairing, positions: Iterable[int], clip: Timeline) -> tuple[Note, ...]:  # noqa: ARG002
+    def notes(self, pairing: Pairing, positions: Iterable[int], clip: Timeline) -> tuple[Note, ...]:
         """What is in doubt, once the masks have been read.
 
         Raises:
             InputError: as `lib.video.mask_grays.check_grays`.
         """
-        notes = [time_note(self._info.timeline, clip)] if pairing.way == "time" else []
-        notes += (input_note(f"mask video: {remark}") for remark in self._findings.remarks)
+        notes = list(self.pairing_notes(pairing, positions, clip))
+        notes += (input_note(f"mask video: {remark.text}") for remark in self._findings.remarks)
         if self._findings.corrupt:
             notes.append(input_note(f"{self._findings.corrupt} frames of the mask video are corrupt"))
         return (*notes, *(check_grays(self.path, self.tally) if self._threshold is None else ()))
+
+    def pairing_notes(self, pairing: Pairing, positions: Iterable[int], clip: Timeline) -> tuple[Note, ...]:  # noqa: ARG002
+        """What was taken for granted in giving masks to frames."""
+        return (time_note(self._info.timeline, clip),) if pairing.way == "time" else ()
 
     def sizes(self) -> tuple[tuple[int, int], ...]:
         """(H, W) of the frames."""

@@ -117,6 +117,33 @@ def mask_reading(
     return reading
 
 
+def masks_at_a_glance(
+    path: Path,
+    clip: Timeline,
+    size: tuple[int, int],
+    *,
+    positions: Sequence[int],
+    threshold: int | None,
+    object_ids: tuple[int, ...],
+    sample_aspect: Fraction,
+) -> tuple[tuple[Note, ...], np.ndarray | None]:
+    """How masks are paired with the frames at `positions`, and the first of them, (H, W) bool; as of `read_masks`.
+
+    Raises:
+        InputError: masks cannot be found, opened or paired, or the first one has another aspect ratio.
+    """
+    notes: list[Note] = []
+    first: np.ndarray | None = None
+    sizes = _MaskSizes(size, sample_aspect)
+    for source in _sources(path, _rules(threshold, object_ids, invert=False)):
+        pairing = source.pair(clip)
+        notes += source.pairing_notes(pairing, positions, clip)
+        index = next((pairing.masks[frame] for frame in positions if pairing.masks[frame] is not None), None)
+        for _, file, mask in source.masks([] if index is None or first is not None else [index]):
+            first = sizes.fit(mask, file)
+    return tuple(dict.fromkeys(notes)), first
+
+
 def dilate(masks: np.ndarray, iterations: int) -> np.ndarray:
     """Widen (T, H, W) bool masks by `iterations` pixels in a square, as that many 3x3 dilations do; a new array."""
     widened = masks.copy()

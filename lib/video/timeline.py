@@ -14,6 +14,7 @@ class Timeline:
     fps: Fraction  # mean frames per second
     times: tuple[Fraction, ...] | None = None  # seconds since the first frame; None: frame n is shown at n / fps
     names: tuple[str, ...] = ()  # stems of the frames' files; empty for a video file
+    last: Fraction | None = None  # seconds that the last frame is shown; None: as long as a frame is on average
 
     def time(self, index: int) -> Fraction:
         """Seconds since the first frame at which frame `index` appears."""
@@ -22,4 +23,6 @@ class Timeline:
     @property
     def duration(self) -> Fraction:
         """Seconds from the first frame's appearance to the last one's end."""
-        return self.time(self.count - 1) + 1 / self.fps if self.count else Fraction(0)
+        if not self.count:
+            return Fraction(0)
+        return self.time(self.count - 1) + (self.last if self.times and self.last else 1 / self.fps)

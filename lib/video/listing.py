@@ -1,0 +1,199 @@
+"""The frames of a video file as its packets announce them, found without decoding wherever that can be relied on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lib.video.container_size import promised_bytes
+from lib.video.decode import frame_rate, moment, open_video, raw_frames
+from lib.video.timeline import Timeline
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+
+_KEPT = 256  # files whose listing is remembered
+# Here a packet need not be a frame: fields in packets of their own, frames that are never shown, broken beginnings.
+_UNRELIABLE_FORMATS, _UNRELIABLE_CODECS = ("mpegts", "mpeg", "mpegvideo", "h264", "hevc"), ("vp8",)
+_STREAMED = ("mpegts", "mpeg")  # constant rate: a gap in time is a frame that was lost
+_TIMED = ("matroska", "flv", "asf")  # they store a duration that was measured, not derived from a number of frames
+_LEAST_GAP = 1.75  # frames; soft telecine makes gaps of 1.5
+_SLACK = Fraction(1, 20)  # seconds by which a stored duration may be rounded up
+_TIGHTEST = Fraction(1, 1000)  # seconds: what Matroska rounds times to
+_LONGEST_PAUSE = 10  # seconds in a stream; more is a jump of its clock
+
+
+@dataclass(frozen=True)
+class Listing:
+    """All frames that a file announces, and what of them is missing in it."""
+
+    timeline: Timeline  # of those that can be shown
+    stamps: tuple[Fraction, ...] | None = None  # seconds in the file's own clock; None: frames are told by their order
+    flagged: int = 0  # packets that the container itself calls corrupt
+    leading: int = 0  # frames before the first key frame: of a file cut anywhere, and never shown
+    missing: int = 0  # frames that were announced and are not in the file, at least
+    truncation: str = ""  # what was promised and found where the file is shorter than its headers say
+
+
+def list_frames(path: Path) -> Listing:
+    """The listing of a video file; remembered as long as the file does not change.
+
+    Raises:
+        InputError: no video can be read from the file.
+    """
+    info = path.stat()
+    return _list_frames(path, info.st_size, info.st_mtime_ns, info.st_ino)
+
+
+@lru_cache(maxsize=_KEPT)
+def _list_frames(path: Path, size: int, _mtime: int, _inode: int) -> Listing:
+    packets = _Packets.read(path)
+    count, times, fps, leading = packets.count, packets.times, packets.fps, 0
+    if packets.needs_decoding:
+        decoded = _decoded_times(path)
+        count, times = len(decoded), _continuous(decoded, fps)
+    elif times and packets.first_key is not None:
+        times = [time for time in times if time >= packets.first_key]
+        leading, count = count - len(times), len(times)
+    stamps = tuple(sorted(times)) if times else None
+    shown = tuple(stamp - stamps[0] for stamp in stamps) if stamps else None
+    gaps = _lost_in_gaps(shown) if shown and packets.format in _STREAMED else 0
+    varies = shown is not None and not _is_constant(shown, fps, packets.tick)
+    timeline = Timeline(count, fps, shown if varies else None, last=packets.last)
+    truncation = _truncation(path, size)
+    missing = gaps + packets.beyond_file
+    if not missing:
+        missing = packets.lost_duration(count) or (packets.lost_frames(count, size, path) if truncation else 0)
+    return Listing(timeline, None if packets.needs_decoding else stamps, packets.flagged, leading, missing, truncation)
+
+
+@dataclass
+class _Packets:
+    """What one pass over a file's packets finds."""
+
+    format: str
+    codec: str
+    fps: Fraction
+    tick: Fraction
+    announced: int  # frames, by a header
+    duration: Fraction | None  # seconds, by a header
+    beyond_file: int  # frames whose bytes are not there, by the index
+    count: int = 0
+    flagged: int = 0
+    end: Fraction = Fraction(0)  # of any stream
+    last: Fraction | None = None  # duration of the last frame
+    first_key: Fraction | None = None  # time of the first frame that can be decoded by itself
+    shown: list[Fraction | None] = None  # type: ignore[assignment]
+    decoded: list[Fraction | None] = None  # type: ignore[assignment]
+
+    @classmethod
+    def read(cls, path: Path) -> _Packets:
+        from av.error import FFmpegError
+
+        with open_video(path) as (container, stream):
+            entries, found = getattr(stream, "index_entries", ()), path.stat().st_size
+            packets = cls(
+                format=container.format.name.split(",")[0],
+                codec=stream.codec_context.name,
+                fps=frame_rate(stream),
+                tick=stream.time_base or Fraction(1, 1000),
+                announced=stream.frames,
+                duration=Fraction(container.duration, 1_000_000) if container.duration else None,
+                beyond_file=sum(entry.pos + entry.size > found for entry in entries),
+            )
+            packets.shown, packets.decoded = [], []
+            try:
+                packets._pass_over(container, stream.index)
+            except FFmpegError:
+                packets.flagged += 1  # what comes after cannot be found
+            return packets
+
+    def _pass_over(self, container: InputContainer, index: int) -> None:
+        latest = None
+        for packet in container.demux():
+            if not packet.size:
+                continue
+            base = packet.time_base
+            time, length = packet.pts if packet.pts is not None else packet.dts, packet.duration or 0
+            if time is not None and base:
+                self.end = max(self.end, (time + length) * base)
+            if packet.stream_index != index or packet.is_discard:
+                continue
+            self.count += 1
+            if packet.is_keyframe and self.first_key is None and time is not None and base:
+                self.first_key = time * base
+            self.flagged += packet.is_corrupt
+            self.shown.append(None if packet.pts is None or not base else packet.pts * base)
+            self.decoded.append(None if packet.dts is None or not base else packet.dts * base)
+            if time is not None and base and (latest is None or time > latest):
+                latest, self.last = time, length * base or None
+
+    @property
+    def times(self) -> list[Fraction] | None:
+        """Seconds in the file's clock; None where packets do not tell them."""
+        for stamps in (self.shown, self.decoded):
+            known = [stamp for stamp in stamps if stamp is not None]
+            if len(known) == self.count and len(set(known)) == self.count:
+                return known
+        return None
+
+    @property
+    def needs_decoding(self) -> bool:
+        doubtful = any(stamp is not None for stamp in self.shown) and self.times is None
+        return doubtful or self.format in _UNRELIABLE_FORMATS or self.codec in _UNRELIABLE_CODECS
+
+    def lost_duration(self, count: int) -> int:
+        """Frames between where the file's packets end and where its stored duration says that they do."""
+        if self.format not in _TIMED or self.duration is None or not count:
+            return 0
+        lost = self.duration - self.end - _SLACK
+        return max(0, int(lost * self.fps)) if lost > 0 else 0
+
+    def lost_frames(self, count: int, size: int, path: Path) -> int:
+        """Frames that a cut file lacks: by the header's number where that can be true, else by bytes."""
+        if self.announced >= count and self.announced <= size:
+            return self.announced - count
+        if self.format in _TIMED and self.duration is not None:
+            return 0
+        promised = promised_bytes(path) or size
+        return round(count * (promised - size) / max(size, 1))
+
+
+def _decoded_times(path: Path) -> list[Fraction | None]:
+    return [moment(frame) for frame in raw_frames(path)]
+
+
+def _continuous(times: list[Fraction | None], fps: Fraction) -> list[Fraction]:
+    """Times in one clock: it goes on after a jump (recordings joined to one file) and where a time is unknown."""
+    joined: list[Fraction] = []
+    offset = Fraction(0)
+    for time in times:
+        follows = joined[-1] + 1 / fps if joined else time or Fraction(0)
+        if time is None:
+            joined.append(follows)
+            continue
+        if joined and not joined[-1] < time + offset < joined[-1] + _LONGEST_PAUSE:
+            offset = follows - time
+        joined.append(time + offset)
+    return joined
+
+
+def _is_constant(times: tuple[Fraction, ...], fps: Fraction, tick: Fraction) -> bool:
+    """Whether frame n is shown at n / fps, but for rounding."""
+    slack = max(tick, _TIGHTEST) * Fraction(3, 2)
+    return all(abs(time - index / fps) <= slack for index, time in enumerate(times))
+
+
+def _lost_in_gaps(times: tuple[Fraction, ...]) -> int:
+    gaps = [after - before for before, after in pairwise(times)]
+    usual = sorted(gaps)[len(gaps) // 2] if gaps else Fraction(0)
+    return sum(round(gap / usual) - 1 for gap in gaps if gap > usual * Fraction(_LEAST_GAP)) if usual else 0
+
+
+def _truncation(path: Path, size: int) -> str:
+    promised = promised_bytes(path)
+    return "" if promised is None or promised <= size else f"found {size} bytes, its headers promise {promised}"
