@@ -20,7 +20,7 @@ from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.lanes import Lane, threads_each
-from lib.errors import InputError, attempt
+from lib.errors import InputError
 from lib.notes import check_notes
 from lib.records import PhaseRecord, Status
 from lib.removers.gpu import GpuLostError
@@ -117,10 +117,7 @@ class _Phase:
         return Completed(message=f"{len(jobs)} videos")
 
     def _is_there(self, job: Job) -> bool:
-        if self.task.refresh_cache:
-            return False
-        found = attempt(lambda: find_record(job), job.video.name)  # an unreadable file is its own video's failure
-        return not isinstance(found, InputError) and found[0] is not None
+        return not self.task.refresh_cache and find_record(job)[0] is not None
 
     def _work(self, lookups: dict[PrefectFuture[Any], Job], most: int) -> None:
         told = False

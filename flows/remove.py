@@ -19,21 +19,18 @@ if __name__ == "__main__":  # before prefect is imported: it reads its API's add
 
     sys.exit(main(sys.argv[1:], REMOVE))
 
+from functools import partial
 from typing import Any
 
 from prefect import flow
 from prefect.client.schemas import State
 from prefect.runtime import flow_run
 
-from flows.inputs import Fingerprints
-from flows.phases import Outcome
 from flows.remove_batch import RemoveBatch
 from flows.result_phases import look_at_results
 from flows.run import Run
 from flows.slots import cpu_slots
-from lib.errors import InputError
 from lib.settings import RemoveSettings
-from lib.video.datasets import Video
 from tasks.comparison import comparison
 from tasks.jobs import RemoveJob
 from tasks.remove import remove as remove_task
@@ -66,14 +63,11 @@ def remove(settings: RemoveSettings) -> State[Any]:
 class _RemoveRun(Run[RemoveBatch]):
     def remove_phase(self) -> list[RemoveJob]:
         """The jobs of the videos that have a result."""
-        jobs = [job for video, prints in self.read_inputs() if (job := self._job(video, prints))]
+        found = [
+            self.made(video.name, RemoveJob.phase, partial(self.batch.remove, video, prints))
+            for video, prints in self.read_inputs()
+        ]
+        jobs = [job for job in found if job]
         control, timeout = self.settings.control, self.settings.execution.timeout
         outcomes = self.run_phase(remove_task, jobs, refresh=control.force, timeout=timeout)
         return [job for job in jobs if outcomes[job.video.name].succeeded]
-
-    def _job(self, video: Video, fingerprints: Fingerprints) -> RemoveJob | None:
-        try:
-            return self.batch.remove(video, fingerprints)
-        except InputError as error:
-            self.progress.note(video.name, RemoveJob.phase, Outcome("failed", reason=str(error)))
-            return None

@@ -1,7 +1,7 @@
 """What every run over a batch of videos does: read the inputs, run phases, note outcomes, tell the end."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,7 @@ from tasks.record_store import find_record, make_output_dir
 
 _GROWING_PAUSES = 8
 AnyBatch = TypeVar("AnyBatch", bound=RemovalBatch[Any])
+AnyJob = TypeVar("AnyJob", bound=Job)
 
 
 class Run(Generic[AnyBatch]):
@@ -114,6 +115,14 @@ class Run(Generic[AnyBatch]):
         bound = bind(retried, self.settings.output_dir, refresh=refresh)
         with self.progress.phase(task.name, len(jobs)):
             return runner.run(task.name, bound, jobs, timeout)
+
+    def made(self, name: str, phase: str, make: Callable[[], AnyJob]) -> AnyJob | None:
+        """A video's job for a phase; a video for which none can be made has failed in it."""
+        job = attempt(make, name)
+        if isinstance(job, InputError):
+            self.progress.note(name, phase, Outcome("failed", reason=str(job)))
+            return None
+        return job
 
     def keep_existing(self, jobs: Sequence[RemovalJob], flag: str) -> dict[str, str]:
         """The videos whose result is there but is not what the cache would give, and their keys."""

@@ -1,6 +1,7 @@
 """The phases of a study: coarse and captions once, then every variant of every video, each measured."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from flows.judging import judge_results
@@ -10,7 +11,7 @@ from flows.result_phases import evaluate_results, preview_inputs, read_truths
 from flows.study_batch import StudyBatch
 from flows.three_phases import ThreePhases
 from flows.variants import Variant, phase_of_variant
-from lib.errors import InputError
+from lib.errors import InputError, attempt
 from tasks.coarse import coarse
 from tasks.jobs import CoarseJob, Job, RemovalJob, VariantJob
 from tasks.result_jobs import SCORES_FILE
@@ -73,11 +74,12 @@ class StudyRun(ThreePhases[StudyBatch]):
         """One variant of the videos."""
         ends, jobs = {}, {}
         for name in names:
-            try:
-                jobs[name] = self.batch.variant(variant, self.coarse_jobs[name])
-            except InputError as error:
-                ends[name] = VariantEnd(Outcome("failed", reason=str(error)))
+            job = attempt(partial(self.batch.variant, variant, self.coarse_jobs[name]), name)
+            if isinstance(job, InputError):
+                ends[name] = VariantEnd(Outcome("failed", reason=str(job)))
                 self.progress.note(name, variant.key, ends[name].outcome)
+            else:
+                jobs[name] = job
         todo = [job for job in jobs.values() if job.cache_key not in self._made]
         outcomes = self._remove(variant, todo)
         for name, job in jobs.items():

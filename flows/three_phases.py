@@ -1,5 +1,6 @@
 """The three phases over a batch of videos: coarse removal, a caption of the background, refined removal."""
 
+from functools import partial
 from typing import TypeVar
 
 from flows.batch import Batch
@@ -8,7 +9,6 @@ from flows.model_batches import record_ends
 from flows.phases import Outcome
 from flows.run import Run
 from flows.slots import cpu_slots
-from lib.errors import InputError
 from tasks.caption import caption
 from tasks.coarse import coarse
 from tasks.comparison import comparison
@@ -41,7 +41,11 @@ class ThreePhases(Run[AnyBatch]):
 
     def caption_phase(self, coarse_keys: dict[str, str]) -> list[str]:
         """Phase 2: what is missing is captioned; the names of videos with a usable prompt file."""
-        jobs = [self.batch.caption(self.coarse_jobs[name], key) for name, key in coarse_keys.items()]
+        found = {
+            name: self.made(name, CaptionJob.phase, partial(self.batch.caption, self.coarse_jobs[name], key))
+            for name, key in coarse_keys.items()
+        }
+        jobs = [job for job in found.values() if job]
         if not jobs:
             return []
         with self.progress.phase("caption", len(jobs)):
@@ -62,7 +66,10 @@ class ThreePhases(Run[AnyBatch]):
     def refine_phase(self, names: list[str]) -> dict[str, tuple[RefineJob, str]]:
         """Phase 3; for each video that gets on, its job and the key that stands for its result."""
         control = self.settings.phase_control
-        jobs = {name: job for name in names if (job := self._refine_job(name))}
+        found = {
+            name: self.made(name, RefineJob.phase, partial(self.batch.refine, self.coarse_jobs[name])) for name in names
+        }
+        jobs = {name: job for name, job in found.items() if job}
         skip = control.skip_phase3_if_exists and not control.force_refine
         kept = self.keep_existing(list(jobs.values()), "--skip_phase3_if_exists") if skip else {}
         todo = [job for name, job in jobs.items() if name not in kept]
@@ -70,13 +77,6 @@ class ThreePhases(Run[AnyBatch]):
         outcomes = self.run_phase(refine, todo, refresh=control.force_refine, timeout=timeout)
         made = {name: job.cache_key for name, job in jobs.items() if name in outcomes and outcomes[name].succeeded}
         return {name: (jobs[name], key) for name, key in (kept | made).items()}
-
-    def _refine_job(self, name: str) -> RefineJob | None:
-        try:
-            return self.batch.refine(self.coarse_jobs[name])
-        except InputError as error:
-            self.progress.note(name, RefineJob.phase, Outcome("failed", reason=str(error)))
-            return None
 
     def comparison_phase(self, refined: dict[str, tuple[RefineJob, str]], coarse_keys: dict[str, str]) -> None:
         """The 2x2 videos of everything that was refined."""

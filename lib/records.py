@@ -60,11 +60,14 @@ class Artifact(BaseModel):
     def problem(self, output_dir: Path) -> str | None:
         """Why the file is not the one recorded, or None."""
         path = output_dir / self.path
-        if not path.is_file():
-            return f"{self.path} is missing"
-        if (size := path.stat().st_size) != self.size:
-            return f"{self.path} has {size} bytes, recorded were {self.size}"
-        return None if sha256_file(path) == self.sha256 else f"{self.path} has other bytes than recorded"
+        try:
+            if not path.is_file():
+                return f"{self.path} is missing"
+            if (size := path.stat().st_size) != self.size:
+                return f"{self.path} has {size} bytes, recorded were {self.size}"
+            return None if sha256_file(path) == self.sha256 else f"{self.path} has other bytes than recorded"
+        except OSError as error:
+            return f"{self.path} cannot be read ({error.strerror or error})"
 
 
 class PhaseRecord(BaseModel):

@@ -30,7 +30,7 @@ def find_record(job: Job) -> tuple[PhaseRecord | None, str]:
         return None, "not done yet"
     try:
         record = read_record(path)
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         return None, f"the record {path.name} is unreadable ({type(error).__name__})"
     problem = record.problem(job.output_dir)
     return (None, problem) if problem else (record, "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -65,6 +66,8 @@ def _files_below(folder: Path) -> dict[str, Path]:
         for name in sorted(files):
             if not name.startswith("."):
                 file = Path(parent, name)
+                if file.exists() and not file.is_file():  # a pipe would be waited for
+                    raise OSError(errno.EINVAL, "is no regular file", str(file))
                 found[file.relative_to(folder).as_posix()] = file
     return found
 

@@ -11,6 +11,7 @@ from lib.settings.groups import (
     BatchExecution,
     CaptionEnvironment,
     InputOutput,
+    InputRules,
     Judge,
     Metrics,
     Phase1Speed,
@@ -49,6 +50,7 @@ class InboxSettings(SettingsGroup):
     diffueraser: DiffuEraserOptions = DiffuEraserOptions()
     propainter: PropainterPrior = PropainterPrior()
     processing: Processing = Processing()
+    input_rules: InputRules = InputRules()
     anchor: Anchor = Anchor()
     products: Products = Products()
     metrics: Metrics = Metrics()

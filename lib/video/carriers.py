@@ -25,6 +25,7 @@ _AAC_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 
 _MATROSKA_SUBTITLES = ("subrip", "ass", "ssa", "webvtt", "text", "hdmv_pgs_subtitle", "dvd_subtitle", "dvb_subtitle")
 _MP4_LEAD = Fraction(1, 10)  # seconds before the first frame that are kept: a codec's priming samples
 _LARGEST_JITTER = Fraction(1, 10)  # seconds; times that step back further are broken
+_LONGEST_GAP = Fraction(600)  # seconds; so are times that jump further, and nobody waits for such silence
 _SMALLEST_STEP = Fraction(1, 1000)  # seconds
 
 
@@ -41,7 +42,7 @@ class MediaClock:
 
     Args:
         step: seconds between packets whose times had to be mended.
-        goes_on: times that step far back belong to a clock that started anew, and the track goes on where it was.
+        goes_on: times that step back or jump far belong to another clock, and the track goes on where it was.
     """
 
     def __init__(self, window: Window, step: Fraction = _SMALLEST_STEP, *, goes_on: bool = True) -> None:
@@ -57,20 +58,20 @@ class MediaClock:
         stamp = packet.pts if packet.dts is None else packet.dts
         dts = self._next if stamp is None else stamp - shift
         pts = dts if packet.pts is None else packet.pts - shift
+        if self._is_another_clock(dts, packet.time_base):
+            self.is_broken = True
+            self._offset += self._next - dts
+            pts, dts = pts + self._next - dts, self._next
         if self._last is not None and dts < self._last + (1 if self._step else 0):
-            dts = self._mend(dts, packet.time_base)
+            dts = self._last + ceil(self._step / packet.time_base)
         packet.dts, packet.pts = dts, max(pts, dts)
         self._last, self._next = dts, dts + (packet.duration or 0)
         return packet.pts * packet.time_base
 
-    def _mend(self, dts: int, time_base: Fraction) -> int:
-        last = cast(int, self._last)
-        mended = last + ceil(self._step / time_base)
-        if self._goes_on and (last - dts) * time_base > _LARGEST_JITTER:
-            self.is_broken = True
-            mended = max(mended, self._next)
-            self._offset += mended - dts
-        return mended
+    def _is_another_clock(self, dts: int, time_base: Fraction) -> bool:
+        gap = (dts - self._next) * time_base
+        steps_back = self._last is not None and (self._last - dts) * time_base > _LARGEST_JITTER
+        return self._goes_on and (steps_back or abs(gap) > _LONGEST_GAP)
 
 
 class CopiedAudio:

@@ -13,7 +13,8 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.stream import Discard, Disposition, Stream
 
-FAILURES = (FFmpegError, OSError, ValueError, RuntimeError, NotImplementedError, OverflowError)
+# Damaged files make PyAV raise its own errors and, with impossible numbers in them, several of Python's.
+FAILURES = (FFmpegError, OSError, ValueError, RuntimeError, LookupError, ArithmeticError)
 MP4_AUDIO = ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac")
 
 # Tags that muxers and cameras write on their own and that describe the source file, not what it shows.

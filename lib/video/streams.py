@@ -211,7 +211,7 @@ def _fill(
     for index, carrier in carriers.items():
         if carrier.clock.is_broken:
             label = plan.tracks[index].label
-            plan.notes[label] = Note(f"the times of the {label} step back; it goes on where it was")
+            plan.notes[label] = Note(f"the times of the {label} do not fit together; it goes on where it was")
 
 
 def _add_video(joined: OutputContainer, video: av.VideoStream, original: av.VideoStream | None) -> av.VideoStream:
