@@ -47,7 +47,10 @@ def orientation_of(frame: VideoFrame) -> Orientation:
 
     A display matrix holds nine numbers a b u, c d v, x y w: the pixel (p, q) is shown at (a p + c q, b p + d q).
     """
-    found = frame.side_data.get(_MATRIX) if hasattr(frame, "side_data") else None
+    from av.sidedata.sidedata import SideDataContainer
+
+    # Not `frame.side_data`: the two would hold each other, and decoded frames pile up until Python looks for cycles.
+    found = SideDataContainer(frame).get(_MATRIX)
     if found is None:
         return UPRIGHT
     values = struct.unpack("<9i", bytes(found)[:36])
