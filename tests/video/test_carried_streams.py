@@ -206,7 +206,7 @@ def test_a_clock_that_starts_anew_costs_no_sound(tmp_path):
     for container, name in KINDS:
         path = video(tmp_path / name)
         notes = carry(path, source, container)
-        assert "step back; it goes on where it was" in notes[-1]
+        assert "do not fit together; it goes on where it was" in notes[-1]
         start, samples = sound_of(path)
         assert abs(float(start) + len(samples) / RATE - 4) < 0.1
         with av.open(path) as result:
