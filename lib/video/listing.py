@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lib.video.container_size import promised_bytes
-from lib.video.decode import frame_rate, moment, open_video, raw_frames
+from lib.video.decode import DEFAULT_FPS, frame_rate, moment, open_video, raw_frames
 from lib.video.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -20,10 +20,20 @@ _KEPT = 256  # files whose listing is remembered
 # Here a packet need not be a frame: fields in packets of their own, frames that are never shown, broken beginnings.
 _UNRELIABLE_FORMATS, _UNRELIABLE_CODECS = ("mpegts", "mpeg", "mpegvideo", "h264", "hevc"), ("vp8",)
 _STREAMED = ("mpegts", "mpeg")  # constant rate: a gap in time is a frame that was lost
-_TIMED = ("matroska", "flv", "asf")  # they store a duration that was measured, not derived from a number of frames
+_TIMED = ("matroska", "flv", "mxf", "asf")  # their duration was measured, not derived from a number of frames
+    "matroska",
+    "flv",
+    "mxf",
+    "asf",
+)  # they store a duration that was measured, not derived from a number of frames
+_GENEROUS = ("asf",)  # whole files of these may store more than there is
 _LEAST_GAP = 1.75  # frames; soft telecine makes gaps of 1.5
 _SLACK = Fraction(1, 20)  # seconds by which a stored duration may be rounded up
+_UNTOLD = Fraction(3, 2)  # frames: the last one's packet need not tell how long it is
 _TIGHTEST = Fraction(1, 1000)  # seconds: what Matroska rounds times to
+_HIGHEST_RATE = 1000  # frames a second; more is a clock taken for a rate
+_ABOUT = Fraction(1, 20)  # share by which a rate that a file tells may miss the mean of its frames' times
+_DISORDER = 16  # frames; no decoder holds back more
 _LONGEST_PAUSE = 10  # seconds in a stream; more is a jump of its clock
 
 
@@ -52,23 +62,24 @@ def list_frames(path: Path) -> Listing:
 @lru_cache(maxsize=_KEPT)
 def _list_frames(path: Path, size: int, _mtime: int, _inode: int) -> Listing:
     packets = _Packets.read(path)
-    count, times, fps, leading = packets.count, packets.times, packets.fps, 0
-    if packets.needs_decoding:
+    count, times, fps, leading = packets.count, packets.times, packets.rates[0], packets.leading
+    decode = packets.needs_decoding or leading > 0
+    if decode:
         decoded = _decoded_times(path)
-        count, times = len(decoded), _continuous(decoded, fps)
-    elif times and packets.first_key is not None:
-        times = [time for time in times if time >= packets.first_key]
-        leading, count = count - len(times), len(times)
+        leading = min(leading, max(count - len(decoded), 0))
+        count, times = len(decoded), _continuous(decoded, fps) if _mostly_known(decoded) else None
     stamps = tuple(sorted(times)) if times else None
     shown = tuple(stamp - stamps[0] for stamp in stamps) if stamps else None
     gaps = _lost_in_gaps(shown) if shown and packets.format in _STREAMED else 0
+    fps = _plausible_rate(packets.rates, shown, packets.tick)
     varies = shown is not None and not _is_constant(shown, fps, packets.tick)
     timeline = Timeline(count, fps, shown if varies else None, last=packets.last)
     truncation = _truncation(path, size)
-    missing = gaps + packets.beyond_file
-    if not missing:
-        missing = packets.lost_duration(count) or (packets.lost_frames(count, size, path) if truncation else 0)
-    return Listing(timeline, None if packets.needs_decoding else stamps, packets.flagged, leading, missing, truncation)
+    missing = gaps + packets.lost_entries
+    # In a whole file, the last of uneven frames may last long.
+    if not missing and (truncation or not (varies or packets.format in _GENEROUS)):
+        missing = packets.lost_duration(fps) or (packets.lost_frames(count, size, path) if truncation else 0)
+    return Listing(timeline, None if decode else stamps, packets.flagged, leading, missing, truncation)
 
 
 @dataclass
@@ -77,11 +88,12 @@ class _Packets:
 
     format: str
     codec: str
-    fps: Fraction
+    rates: tuple[Fraction, ...]  # frames per second, as the file says or FFmpeg guesses; the best first
     tick: Fraction
     announced: int  # frames, by a header
     duration: Fraction | None  # seconds, by a header
-    beyond_file: int  # frames whose bytes are not there, by the index
+    entries: int  # frames in the index
+    beyond_file: int  # of these, frames whose bytes are not there
     count: int = 0
     flagged: int = 0
     end: Fraction = Fraction(0)  # of any stream
@@ -95,15 +107,16 @@ class _Packets:
         from av.error import FFmpegError
 
         with open_video(path) as (container, stream):
-            entries, found = getattr(stream, "index_entries", ()), path.stat().st_size
+            index, found = getattr(stream, "index_entries", ()), path.stat().st_size
             packets = cls(
                 format=container.format.name.split(",")[0],
                 codec=stream.codec_context.name,
-                fps=frame_rate(stream),
+                rates=(frame_rate(stream), *([Fraction(stream.guessed_rate)] if stream.guessed_rate else [])),
                 tick=stream.time_base or Fraction(1, 1000),
                 announced=stream.frames,
                 duration=Fraction(container.duration, 1_000_000) if container.duration else None,
-                beyond_file=sum(entry.pos + entry.size > found for entry in entries),
+                entries=sum(entry.size > 0 for entry in index),
+                beyond_file=sum(entry.pos >= found for entry in index),
             )
             packets.shown, packets.decoded = [], []
             try:
@@ -142,16 +155,28 @@ class _Packets:
         return None
 
     @property
+    def leading(self) -> int:
+        """Frames before the first that can be decoded by itself."""
+        key = self.first_key
+        return 0 if key is None else sum(time < key for time in self.times or ())
+
+    @property
     def needs_decoding(self) -> bool:
         doubtful = any(stamp is not None for stamp in self.shown) and self.times is None
         return doubtful or self.format in _UNRELIABLE_FORMATS or self.codec in _UNRELIABLE_CODECS
 
-    def lost_duration(self, count: int) -> int:
+    @property
+    def lost_entries(self) -> int:
+        """Frames that the index tells of and that are not there."""
+        unfound = self.entries - self.count if self.format == "avi" else 0  # it lists nothing but what is shown
+        return max(self.beyond_file, unfound)
+
+    def lost_duration(self, fps: Fraction) -> int:
         """Frames between where the file's packets end and where its stored duration says that they do."""
-        if self.format not in _TIMED or self.duration is None or not count:
+        if self.format not in _TIMED or self.duration is None or not self.count:
             return 0
-        lost = self.duration - self.end - _SLACK
-        return max(0, int(lost * self.fps)) if lost > 0 else 0
+        lost = self.duration - self.end
+        return round(lost * fps) if lost > max(_SLACK, _UNTOLD / fps) else 0
 
     def lost_frames(self, count: int, size: int, path: Path) -> int:
         """Frames that a cut file lacks: by the header's number where that can be true, else by bytes."""
@@ -163,6 +188,23 @@ class _Packets:
         return round(count * (promised - size) / max(size, 1))
 
 
+def _plausible_rate(rates: tuple[Fraction, ...], times: tuple[Fraction, ...] | None, tick: Fraction) -> Fraction:
+    """The rate at which a clip's frames really come; where that changes, their mean."""
+    if times is None or len(times) < 2:
+        return rates[0] if rates[0] <= _HIGHEST_RATE else DEFAULT_FPS
+    mean = (len(times) - 1) / (times[-1] - times[0])
+    usual = Fraction(max(round(mean), 1)), Fraction(max(round(mean * Fraction(1001, 1000)), 1) * 1000, 1001)
+    for rate in (*rates, *sorted(usual, key=lambda rate: abs(rate - mean))):
+        if _is_constant(times, rate, tick):
+            return rate
+    return rates[0] if abs(rates[0] / mean - 1) <= _ABOUT else mean.limit_denominator(1001)
+
+
+def _mostly_known(times: list[Fraction | None]) -> bool:
+    """Whether times tell anything: in program streams, several frames of modern codecs share one."""
+    return 2 * sum(time is not None for time in times) > len(times)
+
+
 def _decoded_times(path: Path) -> list[Fraction | None]:
     return [moment(frame) for frame in raw_frames(path)]
 
@@ -170,16 +212,26 @@ def _decoded_times(path: Path) -> list[Fraction | None]:
 def _continuous(times: list[Fraction | None], fps: Fraction) -> list[Fraction]:
     """Times in one clock: it goes on after a jump (recordings joined to one file) and where a time is unknown."""
     joined: list[Fraction] = []
-    offset = Fraction(0)
+    offset, latest = Fraction(0), None
     for time in times:
-        follows = joined[-1] + 1 / fps if joined else time or Fraction(0)
+        follows = time or Fraction(0) if latest is None else latest + 1 / fps
         if time is None:
             joined.append(follows)
-            continue
-        if joined and not joined[-1] < time + offset < joined[-1] + _LONGEST_PAUSE:
-            offset = follows - time
-        joined.append(time + offset)
-    return joined
+        else:
+            # Behind a lost frame a few come out of order: that is no jump back.
+            if latest is not None and not latest - _DISORDER / fps <= time + offset < latest + _LONGEST_PAUSE:
+                offset = follows - time
+            joined.append(time + offset)
+        latest = joined[-1] if latest is None else max(latest, joined[-1])
+    return _rising(joined)
+
+
+def _rising(times: list[Fraction]) -> list[Fraction]:
+    """The same times in order, each later than the one before."""
+    rising: list[Fraction] = []
+    for time in sorted(times):
+        rising.append(max(time, rising[-1] + _TIGHTEST) if rising else time)
+    return rising
 
 
 def _is_constant(times: tuple[Fraction, ...], fps: Fraction, tick: Fraction) -> bool:
