@@ -21,11 +21,6 @@ _KEPT = 256  # files whose listing is remembered
 _UNRELIABLE_FORMATS, _UNRELIABLE_CODECS = ("mpegts", "mpeg", "mpegvideo", "h264", "hevc"), ("vp8",)
 _STREAMED = ("mpegts", "mpeg")  # constant rate: a gap in time is a frame that was lost
 _TIMED = ("matroska", "flv", "mxf", "asf")  # their duration was measured, not derived from a number of frames
-    "matroska",
-    "flv",
-    "mxf",
-    "asf",
-)  # they store a duration that was measured, not derived from a number of frames
 _GENEROUS = ("asf",)  # whole files of these may store more than there is
 _LEAST_GAP = 1.75  # frames; soft telecine makes gaps of 1.5
 _SLACK = Fraction(1, 20)  # seconds by which a stored duration may be rounded up
