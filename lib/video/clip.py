@@ -166,8 +166,8 @@ def worked_positions(info: ClipInfo, limit: int, count: int) -> Sequence[int]:
         InputError: see `iter_frames`.
     """
     planned = info.positions(limit)
-    if count == len(planned) or info.path.is_dir():
-        return range(count)
+    if count >= len(planned) or info.path.is_dir():
+        return range(min(count, len(planned)))
     findings = Findings()  # frames are missing: which, only decoding tells
     for _ in islice(raw_frames(info.path, findings=findings), count):
         pass

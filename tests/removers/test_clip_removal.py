@@ -10,6 +10,7 @@ from PIL import Image
 from tests_support import Dataset
 
 from lib.anchor.base import AnchorInpainter
+from lib.notes import Note
 from lib.removers.base import RemovalRequest, RemovalResult
 from lib.removers.clip_removal import GivenPrior, Guidance, RemovalOutcome, remove_from_clip
 from lib.removers.propagation import PropagationRemover
@@ -107,7 +108,7 @@ def test_anchor_and_words_reach_the_request(video, tmp_path):
     assert (request.anchor_prompt, request.anchor_n_prompt) == ("wall", "man")
     assert (request.prompt, request.n_prompt, request.text_guidance_scale) == ("lake", "duck", 1.5)
     assert Image.open(tmp_path / "anchor_frame.png").size == (90, 60)
-    assert outcome.notes == ["flat", "gray it is"]
+    assert outcome.notes == [Note("flat"), Note("gray it is")]
 
 
 def test_without_guidance_nothing_is_said(video, tmp_path):
@@ -115,7 +116,7 @@ def test_without_guidance_nothing_is_said(video, tmp_path):
     request = remover.request
     assert request.anchor is None
     assert [request.anchor_prompt, request.prompt, request.n_prompt, request.text_guidance_scale] == ["", "", "", 0.0]
-    assert outcome.notes == ["flat"]
+    assert outcome.notes == [Note("flat")]
 
 
 class PartwiseRemover(FlatRemover):

@@ -43,7 +43,10 @@ def test_gray_alpha_and_16_bit_pictures_become_rgb(tmp_path):
     Image.fromarray(gray).save(tmp_path / "0.png")
     Image.fromarray(np.dstack([gray, gray, gray, gray // 2])).save(tmp_path / "1.png")
     Image.fromarray(gray.astype(np.uint16) << 8).save(tmp_path / "2.png")
-    assert np.array_equal(read_clip(tmp_path).frames, np.full((3, 8, 8, 3), 200, np.uint8))
+    clip = read_clip(tmp_path)
+    assert [np.unique(frame).tolist() for frame in clip.frames] == [[200], [78], [200]]  # 200 of 100 / 255 over black
+    (note,) = clip.notes
+    assert "laid over black" in note.text and note.kind == "input"
 
 
 @pytest.mark.parametrize("fps", [Fraction(30000, 1001), Fraction(24000, 1001), Fraction(25), Fraction(15, 2)])
@@ -189,7 +192,8 @@ def test_readers_load_neither_cv2_nor_av_for_pictures(tmp_path):
     save_frames(tmp_path / "clip", moving_frames(2))
     code = (
         "import sys; from pathlib import Path; from lib.video.clip import read_clip; from lib.video.masks import"
-        " read_masks; path = Path(sys.argv[1]); read_clip(path); read_masks(path, 2, (48, 64));"
+        " read_masks; path = Path(sys.argv[1]); clip = read_clip(path);"
+        "read_masks(path, clip.info.timeline, clip.size, positions=clip.positions);"
         "print([name for name in ('av', 'cv2', 'pydantic', 'imageio') if name in sys.modules])"
     )
     run = subprocess.run(

@@ -10,7 +10,7 @@ import pytest
 from video_inputs import moving_frames, read_audio, save_frames, write_with_audio
 
 from lib.video.clip import probe_clip, read_clip
-from lib.video.writer import write_clip, write_lossless
+from lib.video.writer import Carried, write_clip, write_lossless
 
 FPS = Fraction(30000, 1001)
 
@@ -83,7 +83,7 @@ def test_failure_leaves_the_old_file_and_no_other(tmp_path, write, name):
         write(tmp_path / name, breaking(), FPS)
     with pytest.raises(ValueError, match="0 frames"):
         write(tmp_path / name, [], FPS)
-    with pytest.raises(ValueError, match=r"frame 1 has shape \(10, 10, 3\)"):
+    with pytest.raises(ValueError, match=r"frame 1 has \(H, W\) \(10, 10\), the first one \(48, 64\)"):
         write(tmp_path / name, [moving_frames(1)[0], moving_frames(1, 10, 10)[0]], FPS)
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert (tmp_path / name).read_bytes() == b"old"
@@ -109,7 +109,7 @@ def test_frames_are_taken_one_by_one(tmp_path):
 def test_audio_is_copied_not_encoded_again(tmp_path):
     frames = moving_frames(48)
     source = write_with_audio(tmp_path / "source.mp4", frames, Fraction(24))
-    assert write_clip(tmp_path / "a.mp4", frames, Fraction(24), audio_from=source) == ()
+    assert write_clip(tmp_path / "a.mp4", frames, Fraction(24), carried=Carried(source)) == ()
     assert probe_clip(tmp_path / "a.mp4").has_audio
     codec, samples, rate = read_audio(tmp_path / "a.mp4")
     _, expected, _ = read_audio(source)
@@ -119,11 +119,20 @@ def test_audio_is_copied_not_encoded_again(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "source.mp4"]
 
 
-def test_audio_is_cut_to_the_frames_and_files_stay_deterministic(tmp_path):
+def test_audio_is_whole_where_it_is_longer_than_the_frames(tmp_path):
+    frames = moving_frames(48)
+    source = write_with_audio(tmp_path / "source.mp4", frames, Fraction(24))
+    write_clip(tmp_path / "a.mp4", frames[:12], Fraction(24), carried=Carried(source))
+    _, samples, _ = read_audio(tmp_path / "a.mp4")
+    assert np.array_equal(samples, read_audio(source)[1])
+    assert len(read_clip(tmp_path / "a.mp4").frames) == 12
+
+
+def test_audio_is_cut_where_that_is_asked_for_and_files_stay_deterministic(tmp_path):
     frames = moving_frames(48)
     source = write_with_audio(tmp_path / "source.mp4", frames, Fraction(24))
     for name in ("a.mp4", "b.mp4"):
-        write_clip(tmp_path / name, frames[:12], Fraction(24), audio_from=source)
+        write_clip(tmp_path / name, frames[:12], Fraction(24), carried=Carried(source, Fraction(1, 2)))
     _, samples, rate = read_audio(tmp_path / "a.mp4")
     assert abs(len(samples) / rate - 0.5) < 0.05
     assert read_clip(tmp_path / "a.mp4").fps == 24
@@ -142,13 +151,13 @@ def test_audio_is_cut_to_the_frames_and_files_stay_deterministic(tmp_path):
 def test_sound_stays_in_step(tmp_path, name, codec, video_codec, carried):
     frames = moving_frames(48)
     source = write_with_audio(tmp_path / name, frames, Fraction(24), codec, video_codec=video_codec, tone_at=1.0)
-    notes = write_clip(tmp_path / "a.mp4", frames, Fraction(24), audio_from=source)
+    notes = write_clip(tmp_path / "a.mp4", frames, Fraction(24), carried=Carried(source))
     found, samples, rate = read_audio(tmp_path / "a.mp4")
     onset = np.flatnonzero(np.abs(samples) > 0.1)[0] / rate
     assert found == carried
     assert abs(onset - 1.0) < 0.03
     assert bool(notes) == (codec != carried)
-    assert all("encoded again as AAC" in note for note in notes)
+    assert all("encoded again as AAC" in note.text and note.kind == "result" for note in notes)
 
 
 def test_sources_without_sound_give_a_silent_file(tmp_path):
@@ -156,23 +165,24 @@ def test_sources_without_sound_give_a_silent_file(tmp_path):
     write_clip(tmp_path / "silent.mp4", frames, FPS)
     folder = save_frames(tmp_path / "clip", frames)
     for source in (tmp_path / "silent.mp4", folder):
-        assert write_clip(tmp_path / "a.mp4", frames, FPS, audio_from=source) == ()
+        assert write_clip(tmp_path / "a.mp4", frames, FPS, carried=Carried(source)) == ()
         assert not probe_clip(tmp_path / "a.mp4").has_audio
 
 
 def test_sound_that_cannot_be_read_costs_a_note_only(tmp_path, monkeypatch):
     frames = moving_frames(6)
     (tmp_path / "broken.mp4").write_bytes(b"not a video")
-    (note,) = write_clip(tmp_path / "a.mp4", frames, FPS, audio_from=tmp_path / "broken.mp4")
-    assert "no sound: the audio of broken.mp4 cannot be read" in note
+    (note,) = write_clip(tmp_path / "a.mp4", frames, FPS, carried=Carried(tmp_path / "broken.mp4"))
+    assert "no sound: the audio of broken.mp4 cannot be read" in note.text
     source = write_with_audio(tmp_path / "source.mp4", frames, FPS, seconds=0.2)
 
-    def refuse(*args):
+    def refuse(*_):
         raise ValueError("refused")
 
-    monkeypatch.setattr("lib.video.audio._join", refuse)
-    (note,) = write_clip(tmp_path / "a.mp4", frames, FPS, audio_from=source)
-    assert "no sound: the audio track of source.mp4 (aac) cannot be carried over (refused)" in note
+    monkeypatch.setattr("lib.video.streams._fill", refuse)
+    note, words = write_clip(tmp_path / "a.mp4", frames, FPS, carried=Carried(source))
+    assert "the tags of source.mp4 cannot be carried over (refused)" in words.text
+    assert "no sound: the audio track of source.mp4 (aac) cannot be carried over (refused)" in note.text
     assert len(read_clip(tmp_path / "a.mp4").frames) == 6
 
 
