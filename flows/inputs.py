@@ -10,10 +10,10 @@ from lib.errors import InputError, attempt
 from lib.notes import Note
 from lib.records import canonical_hash
 from lib.runtime.fingerprints import fingerprint_path, sha256_file
-from lib.settings import RunSettings
+from lib.settings import Processing, RunSettings
 from lib.video.clip import probe_clip
 from lib.video.datasets import DatasetScan, Video, scan_dataset
-from lib.video.reading import look_at_input
+from lib.video.reading import clip_reading, look_at_input
 from tasks.jobs import RemovalJob
 
 SINGLE_VIDEO = "single_video"
@@ -97,11 +97,15 @@ def fingerprint_truth(video: Video, video_fingerprint: str) -> str:
     if video.gt_path == video.video_path:
         return video_fingerprint
     try:
-        return fingerprint_path(video.gt_path)
+        found = fingerprint_path(video.gt_path)
     except OSError as error:
         raise InputError(
             f"{error.filename or video.gt_path}: the ground truth cannot be read ({error.strerror or error})"
         ) from None
+    if found == video_fingerprint:
+        return found
+    reading = clip_reading(probe_clip(video.gt_path), Processing(result_format="h264_8bit"))
+    return f"{found}-{canonical_hash(reading)}" if reading else found
 
 
 def pixel_count(video: Video, limit: int = -1) -> int:
