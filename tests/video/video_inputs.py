@@ -1,7 +1,9 @@
 """Small inputs made by code."""
 
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -39,6 +41,62 @@ def save_palette(path: Path, indices: np.ndarray) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     image.save(path)
     return path
+
+
+def textured_frames(count: int = 60, height: int = 96, width: int = 128) -> np.ndarray:
+    """Noise that moves: its packets are large, so that damage hits pictures."""
+    noise = np.random.default_rng(0).integers(0, 256, (height, width + 2 * count, 3), dtype=np.uint8)
+    return np.stack([noise[:, 2 * t : 2 * t + width] for t in range(count)])
+
+
+def write_video(
+    path: Path,
+    frames: np.ndarray,
+    codec: str = "libx264",
+    *,
+    rate: Fraction | int = 25,
+    pixel_format: str = "yuv420p",
+    options: dict[str, str] | None = None,
+    container_options: dict[str, str] | None = None,
+    times: Sequence[int] | None = None,
+    tick: Fraction = Fraction(1, 1000),
+    matrix: Sequence[int] | None = None,
+    tag: str = "",
+    **context: Any,
+) -> Path:
+    """A video without sound.
+
+    Args:
+        times: when each frame is shown, in ticks; None: at a constant rate.
+        matrix: a, b, c, d of the display matrix: the pixel (p, q) is shown at (a p + c q, b p + d q).
+        tag: four characters that name the codec in the file.
+        context: properties of the encoder.
+    """
+    with av.open(path, "w", options=container_options or {}) as container:
+        stream = container.add_stream(codec, rate=rate, options=options or {})
+        stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], pixel_format
+        if tag:
+            stream.codec_context.codec_tag = tag
+        for name, value in context.items():
+            setattr(stream.codec_context, name, value)
+        if times is not None:
+            stream.codec_context.time_base = tick
+        if matrix:
+            a, b, c, d = (value * 65536 for value in matrix)
+            stream.set_display_matrix([a, b, 0, c, d, 0, 0, 0, 1 << 30])
+        for index, pixels in enumerate(frames):
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format=pixel_format)
+            if times is not None:
+                frame.pts, frame.time_base = times[index], tick
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+def shown_times(path: Path) -> list[Fraction]:
+    """Seconds at which each decoded frame is shown, on the file's own clock."""
+    with av.open(path) as container:
+        return [frame.pts * frame.time_base for frame in container.decode(video=0)]
 
 
 def write_with_audio(
