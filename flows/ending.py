@@ -12,7 +12,7 @@ from prefect.states import Completed, Failed
 from flows.captions import SHEET_FILE
 from flows.report import SUMMARY_FILE, Summary, table_rows, text_table, write_summary
 from flows.report_page import data_set_means, write_report
-from lib.errors import InputError
+from lib.errors import InputError, attempt
 from lib.settings import RunSettings
 
 
@@ -45,19 +45,21 @@ def end_run(
 
 
 def _means(summary: Summary) -> dict[str, float]:
-    try:
-        return data_set_means(summary)
-    except InputError as error:
-        get_run_logger().warning("no means over the videos: %s", error)
+    means = attempt(lambda: data_set_means(summary), "their scores")
+    if isinstance(means, InputError):
+        get_run_logger().warning("no means over the videos: %s", means)
         return {}
+    return means
 
 
 def _page(summary: Summary, write_page: Callable[[Summary], Path]) -> Path | None:
     """The page, if it can be written: it is for people, and no reason to fail."""
     try:
         report = write_page(summary)
-    except (OSError, InputError) as error:
-        get_run_logger().warning("the report cannot be written: %s", error)
+    except Exception as error:  # noqa: BLE001 (of whatever type: the videos have their results)
+        said = str(error) if isinstance(error, OSError | InputError) else f"{type(error).__name__}: {error}"
+        print(f"warning: the report cannot be written: {said}", flush=True)
+        get_run_logger().warning("the report cannot be written: %s", said, exc_info=True)
         return None
     print(f"report: {report}", flush=True)
     return report

@@ -9,7 +9,9 @@ from flows.removal_batch import RemovalBatch, Result
 from flows.remove_batch import RemoveBatch
 from flows.study_batch import StudyBatch
 from flows.variants import Variant, phase_of_variant
-from lib.errors import InputError
+from lib.errors import InputError, attempt
+from lib.notes import Note, check_notes
+from lib.report.notes import each_once
 from lib.settings import AutoRefineSettings, RemoveSettings, RunSettings
 from lib.settings.study import StudySettings
 from lib.video.datasets import Video
@@ -29,6 +31,7 @@ class Step:
     state: PlanState
     why: str = ""
     uncertain: bool = False
+    notes: tuple[Note, ...] = ()  # on its video, with the last of the video's steps
 
 
 def make_plan(settings: RunSettings) -> list[Step]:
@@ -39,21 +42,36 @@ def make_plan(settings: RunSettings) -> list[Step]:
     Raises:
         InputError: the run could not even start.
     """
-    planner = _planner(settings)
+    planner, strict = _planner(settings), settings.input_rules.strict_inputs
     scan = find_videos(settings)
     fingerprints = fingerprint_inputs(scan.videos, settings)
     steps = [Step(item.name, "scan", "blocked", item.reason) for item in scan.unmatched]
     for video in scan.videos:
         found = fingerprints[video.name]
-        steps += (
-            [Step(video.name, "scan", "blocked", str(found))]
-            if isinstance(found, InputError)
-            else planner.steps(video, found)
-        )
+        if isinstance(found, InputError):
+            steps.append(Step(video.name, "scan", "blocked", str(found)))
+        else:
+            steps += _steps_of(planner, video, found, strict=strict)
     return sorted(steps, key=lambda step: step.video)
 
 
-def _planner(settings: RunSettings) -> "ThreePhasesPlanner | RemovePlanner | StudyPlanner":
+def _steps_of(planner: "Planner", video: Video, fingerprints: Fingerprints, *, strict: bool) -> list[Step]:
+    """A video that cannot be planned is blocked, whatever the reason: the others have their plan."""
+    path, notes = video.video_path, each_once(fingerprints.notes)
+    steps = attempt(lambda: _planned(planner, video, fingerprints, strict=strict), path)
+    if isinstance(steps, InputError):
+        told = str(steps)
+        notes = tuple(note for note in notes if note.text not in told)
+        steps = [Step(video.name, "scan", "blocked", told)]
+    return [*steps[:-1], replace(steps[-1], notes=notes)]
+
+
+def _planned(planner: "Planner", video: Video, fingerprints: Fingerprints, *, strict: bool) -> list[Step]:
+    check_notes(video.video_path, fingerprints.notes, strict=strict)
+    return planner.steps(video, fingerprints)
+
+
+def _planner(settings: RunSettings) -> "Planner":
     if isinstance(settings, StudySettings):
         return StudyPlanner(StudyBatch(settings))
     if isinstance(settings, AutoRefineSettings):
@@ -64,9 +82,12 @@ def _planner(settings: RunSettings) -> "ThreePhasesPlanner | RemovePlanner | Stu
 
 
 def plan_text(steps: list[Step]) -> str:
-    """The plan as a table, with counts below."""
+    """The plan as a table, each video's notes below its steps, with counts at the end."""
     width = max((len(step.video) for step in steps), default=0)
-    lines = [f"{step.video:<{width}}  {step.phase:<10}  {step.state:<7}  {step.why}".rstrip() for step in steps]
+    lines: list[str] = []
+    for step in steps:
+        lines.append(f"{step.video:<{width}}  {step.phase:<10}  {step.state:<7}  {step.why}".rstrip())
+        lines += [f"{step.video:<{width}}  {'note':<10}  {note.text}" for note in step.notes]
     counts = [f"{sum(step.state == state for step in steps)} {state}" for state in ("cached", "to do", "blocked")]
     return "\n".join([*lines, ", ".join(counts)])
 
@@ -213,6 +234,9 @@ class RemovePlanner:
         if self.batch.measuring.is_on:
             steps.append(_evaluation(self.batch, steps[0], self.batch.result(job, job.cache_key)))
         return steps
+
+
+Planner = ThreePhasesPlanner | RemovePlanner
 
 
 def _waiting(phase: str, removal: Step) -> Step:

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from lib.notes import Note
 from lib.provenance import software_versions, write_json
-from lib.records import Status
+from lib.records import Notes, Status
+from lib.report.notes import each_once
 from lib.settings import AutoRefineSettings, RemoveSettings, RunSettings
 from lib.settings.study import StudySettings
 
@@ -24,7 +26,7 @@ class PhaseSummary(BaseModel):
     reason: str = ""
     seconds: float = 0.0
     paths: tuple[str, ...] = ()  # relative to the output directory
-    notes: tuple[str, ...] = ()
+    notes: Notes = ()
 
 
 class VideoSummary(BaseModel):
@@ -42,6 +44,11 @@ class VideoSummary(BaseModel):
     prompt: str = ""
     judgement: str = ""  # what a model says of the result: an opinion
     phases: tuple[PhaseSummary, ...] = ()
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """All that its phases tell, each note once, those about the files first."""
+        return each_once(note for phase in self.phases for note in phase.notes)
 
 
 class Summary(BaseModel):
@@ -126,14 +133,23 @@ def table_rows(summary: Summary) -> list[dict[str, str]]:
             "reason": video.reason,
             "seconds": f"{video.seconds:.1f}",
             "prompt": video.prompt,
+            "notes": "; ".join(map(note_line, video.notes)),
         }
         for video in summary.videos
     ]
 
 
+def note_line(note: Note) -> str:
+    """A note on one line, with its kind."""
+    return f"note (input): {note.text}" if note.kind == "input" else f"note: {note.text}"
+
+
 def text_table(summary: Summary) -> str:
-    """The same for the terminal: a line a video, the reason behind it."""
+    """The same for the terminal: a line a video, the reason behind it, the notes below."""
     width = max((len(video.name) for video in summary.videos), default=0)
-    lines = [f"  {v.name:<{width}}  {v.status:<7}  {v.phase}: {v.reason}".rstrip(": ") for v in summary.videos]
+    lines: list[str] = []
+    for video in summary.videos:
+        lines.append(f"  {video.name:<{width}}  {video.status:<7}  {video.phase}: {video.reason}".rstrip(": "))
+        lines += [f"  {'':<{width}}  {note_line(note)}" for note in video.notes]
     counts = ", ".join(f"{count} {status}" for status, count in summary.counts.items() if count)
     return "\n".join([*lines, f"{counts or 'no videos'} in {summary.seconds:.0f} s"])

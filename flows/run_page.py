@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from flows.captions import SHEET_FILE
 from flows.inputs import find_videos
 from flows.report import Summary, VideoSummary
-from lib.errors import InputError
+from lib.errors import InputError, attempt
 from lib.report.run_page import LeftRow, RunPage, RunRow, write_run_page
 from lib.settings import AutoRefineSettings, RunSettings
 from lib.video.datasets import Video
@@ -69,7 +69,7 @@ def _row(video: VideoSummary, settings: RunSettings, source: Video | None) -> Ru
         reason=video.reason,
         seconds=video.seconds,
         prompt=video.prompt,
-        notes=tuple(note for phase in video.phases if phase.status == "done" for note in phase.notes),
+        notes=video.notes,
         source=source.video_path if source else None,
         result=result if made and result.is_file() else None,
         files=tuple(output_dir / path for path in video.paths),
@@ -77,10 +77,10 @@ def _row(video: VideoSummary, settings: RunSettings, source: Video | None) -> Ru
 
 
 def _sources(settings: RunSettings) -> Mapping[str, Video]:
-    try:
-        return {video.name: video for video in find_videos(settings).videos}
-    except InputError:  # moved away since: the page does without
+    scan = attempt(lambda: find_videos(settings), settings.output_dir)
+    if isinstance(scan, InputError):  # moved away since: the page does without
         return {}
+    return {video.name: video for video in scan.videos}
 
 
 def _links(output_dir: Path) -> dict[str, Path]:

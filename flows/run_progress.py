@@ -8,10 +8,12 @@ from prefect.logging import get_run_logger
 from tqdm import tqdm
 
 from flows.phases import Outcome
-from flows.report import PhaseSummary, VideoSummary, summarise_video
+from flows.report import PhaseSummary, VideoSummary, note_line, summarise_video
 from lib.metrics.definitions import METRICS
 from tasks.progress import Progress
-from tasks.result_jobs import EvaluateJob, JudgeJob
+from tasks.result_jobs import EvaluateJob, JudgeJob, PlayableJob, PreviewJob
+
+_FOR_THE_PAGE = (PreviewJob.phase, PlayableJob.phase)  # a video without them is no worse
 
 
 class RunProgress:
@@ -41,6 +43,9 @@ class RunProgress:
 
     def note(self, video: str, phase: str, outcome: Outcome) -> None:
         """Add how a phase of a video ended."""
+        if phase in _FOR_THE_PAGE and not outcome.succeeded:
+            self.warn(f"{video}: the page cannot show all of it ({phase}: {outcome.reason})")
+            return
         record = outcome.record
         summary = PhaseSummary(
             phase=phase,
@@ -88,7 +93,7 @@ class RunProgress:
         timing = f" in {summary.seconds:.1f} s" if summary.status == "done" else ""
         reason = f": {summary.reason}" if summary.reason else ""
         lines = [f"{summary.phase:<10} {video} {summary.status}{timing}{reason}"]
-        lines += [f"{'':<10} {video} note: {note}" for note in summary.notes if summary.status == "done"]
+        lines += [f"{'':<10} {video} {note_line(note)}" for note in summary.notes if summary.status == "done"]
         tqdm.write("\n".join(lines))
         for line in lines:
             self._logger.info("%s", line)  # for the UI

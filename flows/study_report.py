@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
+from flows.removal_batch import Result
 from flows.report import Summary
 from flows.report_page import REPORT_FILE, gallery_video, labelled, result_from_files, scores_of_set
+from flows.result_phases import coarse_results, make_playable
 from flows.run_page import changed_settings, local_time
 from flows.study_run import StudyRun, VariantEnd
 from flows.variants import Variant
@@ -13,6 +15,7 @@ from lib.errors import InputError
 from lib.metrics.data_set import DataSetScores
 from lib.report import gallery
 from lib.report.gallery import Gallery, VariantResult, write_gallery
+from lib.settings.study import StudySettings
 from lib.study.plots import write_plots
 from lib.study.table import StudyRow, StudyTable, in_words
 from lib.study.votes import count_votes, write_tally
@@ -24,8 +27,9 @@ Ends = Mapping[str, Mapping[str, VariantEnd]]  # by variant and video
 def write_study(run: StudyRun, ends: Ends, summary: Summary) -> Path:
     """Write all of it below the output directory; the page."""
     settings, plan = run.settings, run.batch.plan
+    make_copies(run, ends)
     results = {
-        variant.key: {name: _result(variant, end) for name, end in ends[variant.key].items()}
+        variant.key: {name: _result(variant, name, end, settings) for name, end in ends[variant.key].items()}
         for variant in plan.variants
     }
     sets = {key: scores_of_set(list(found.values())) for key, found in results.items()}
@@ -72,14 +76,24 @@ def write_study(run: StudyRun, ends: Ends, summary: Summary) -> Path:
     return write_gallery(page, settings.output_dir / REPORT_FILE)
 
 
-def _result(variant: Variant, end: VariantEnd) -> VariantResult:
+def make_copies(run: StudyRun, ends: Ends) -> None:
+    """What the page plays instead of results that browsers do not play; a shared result has one copy."""
+    make_playable(run, coarse_results(run))
+    for variant in run.batch.plan.variants:
+        own = [end for end in ends[variant.key].values() if not end.same_as]
+        make_playable(run, [Result(end.job, end.job.cache_key, end.result) for end in own if end.job and end.result])
+
+
+def _result(variant: Variant, name: str, end: VariantEnd, settings: StudySettings) -> VariantResult:
     record = end.outcome.record
     if end.result is None:
         return VariantResult(variant.key, end.outcome.status, reason=end.outcome.reason)
     return result_from_files(
         variant.key,
         end.result,
+        name,
         end.outcome.status,
+        settings,
         same_as=end.same_as,
         judgement=end.judgement,
         seconds={"removal": record.seconds} if record else {},

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 from prefect import task
@@ -31,18 +32,14 @@ _MAX_SIDE = 1280  # pixels of the longer side
 def preview(job: PreviewJob) -> PhaseRecord:
     """Write `report/media/<name>/source.mp4`, `mask.mp4` (the object in red) and `thumbnail.jpg`."""
     start = time.monotonic()
+    for path in (job.source, job.mask, job.thumbnail):  # of other inputs: the page must not show them if these fail
+        path.unlink(missing_ok=True)
     info = probe_clip(job.video.video_path)
-    size = _even(fit_longer_side(_result_size(job, info.size), _MAX_SIDE))
-    shown = info.presentation(info.positions(job.processing.video_length)).whole_frames
-    write_clip(job.source, (resize_frame(frame, size) for frame in _frames(job)), shown)
-    count = probe_clip(job.source).frame_count
-    positions = worked_positions(info, job.processing.video_length, count)
-    if len(positions) != count or positions[-1] != count - 1:  # frames are missing in between
-        shown = info.presentation(positions).whole_frames
-        write_clip(job.source, (resize_frame(frame, size) for frame in _frames(job)), shown)
+    size = even_size(fit_longer_side(_result_size(job, info.size), _MAX_SIDE))
+    positions = _write_source(job, info, size)
+    shown = info.presentation(positions).whole_frames
     write_clip(job.mask, (resize_frame(frame, size) for frame in _overlays(job, info, positions)), shown)
-    middle = count // 2
-    save_thumbnail(read_clip_frame(job.mask, middle), job.thumbnail)
+    save_thumbnail(read_clip_frame(job.mask, len(positions) // 2), job.thumbnail)
     return PhaseRecord(
         video=job.video.name,
         phase=job.phase,
@@ -53,11 +50,26 @@ def preview(job: PreviewJob) -> PhaseRecord:
     )
 
 
+def _write_source(job: PreviewJob, info: ClipInfo, size: tuple[int, int]) -> Sequence[int]:
+    """Write the source's frames; which of its timeline they are, those that a removal works on."""
+    limit = job.processing.video_length
+    planned = info.positions(limit)
+    frames = (resize_frame(frame, size) for frame in _frames(job))
+    write_clip(job.source, frames, info.presentation(planned).whole_frames)
+    count = probe_clip(job.source).frame_count
+    found = worked_positions(info, limit, count)
+    positions = [position for position in found if limit < 0 or position < limit]
+    if positions != list(planned):  # frames are missing: those that are there keep their times
+        frames = (resize_frame(frame, size) for frame in islice(_frames(job), len(positions)))
+        write_clip(job.source, frames, info.presentation(positions).whole_frames)
+    return positions
+
+
 def _result_size(job: PreviewJob, source: tuple[int, int]) -> tuple[int, int]:
     return processing_size(source, job.processing.height, job.processing.width)
 
 
-def _even(size: tuple[int, int]) -> tuple[int, int]:
+def even_size(size: tuple[int, int]) -> tuple[int, int]:
     """Browsers play yuv420p, whose sides are even."""
     return max(2, size[0] // 2 * 2), max(2, size[1] // 2 * 2)
 
@@ -70,5 +82,5 @@ def _frames(job: PreviewJob) -> Iterator[np.ndarray]:
 def _overlays(job: PreviewJob, info: ClipInfo, positions: Sequence[int]) -> Iterator[np.ndarray]:
     track = read_mask_track(info, job.video.mask_path, job.processing, positions)
     masks = dilate(track.masks, job.processing.mask_dilation_iter)
-    for frame, mask in zip(_frames(job), masks, strict=True):
+    for frame, mask in zip(islice(_frames(job), len(positions)), masks, strict=True):
         yield mask_overlay(frame, mask)

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from lib.metrics.networks.weights import MetricWeights
+from lib.report.playable import copy_path, media_folder
 from lib.settings import Processing
 from tasks.jobs import Job
 
@@ -15,9 +16,7 @@ FEATURES_FILE = "metrics_features.npz"
 JUDGEMENT_FILE = "judgement.json"
 
 
-def preview_folder(output_dir: Path, name: str) -> Path:
-    """Where what the report plays of a video's inputs lies."""
-    return output_dir / "report" / "media" / name
+preview_folder = media_folder  # where what the report plays of a video's inputs lies
 
 
 class InputJob(Job):
@@ -56,6 +55,23 @@ class PreviewJob(InputJob):
     @property
     def thumbnail(self) -> Path:
         return self.folder / "thumbnail.jpg"
+
+
+class PlayableJob(Job):
+    """A copy of a result that browsers play, where they do not play the result itself."""
+
+    phase: ClassVar[str] = "playable"
+    code_version: ClassVar[str] = "1"
+
+    result_key: str  # stands for the result
+    result_path: Path
+
+    def identity(self) -> dict[str, Any]:
+        return {"result_key": self.result_key, "file": self.path.name}
+
+    @property
+    def path(self) -> Path:
+        return copy_path(self.output_dir, self.video.name, self.result_path)
 
 
 class ResultJob(InputJob):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lib.errors import InputError
+from lib.errors import InputError, attempt
 from lib.report.thumbnails import frame_uri
 from lib.video.clip import probe_clip, read_clip_frame
 from lib.video.decode import DEFAULT_FPS, open_video, to_array
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from av import VideoFrame, VideoStream
     from av.container import InputContainer
 
-_UNREADABLE = (InputError, OSError, ValueError, MemoryError)  # what damaged files raise
-
 
 def before_and_after(source: Path | None, result: Path | None) -> tuple[str, str]:
     """The same moment of both, in the middle of the result, as JPEG data URIs; "" for what cannot be read.
@@ -25,18 +23,17 @@ def before_and_after(source: Path | None, result: Path | None) -> tuple[str, str
     Args:
         source: a video file or a folder of frames; the result may be shorter.
     """
-    try:
-        moment = _middle(result or source)
-    except _UNREADABLE:
+    moment = attempt(lambda: _middle(result or source), result or source)
+    if isinstance(moment, InputError):
         moment = 0.0
     return _uri(source, moment), _uri(result, moment)
 
 
 def _uri(path: Path | None, moment: float) -> str:
-    try:
-        return frame_uri(frame_at(path, moment)) if path else ""
-    except _UNREADABLE:
+    if path is None:
         return ""
+    uri = attempt(lambda: frame_uri(frame_at(path, moment)), path)
+    return "" if isinstance(uri, InputError) else uri
 
 
 def _middle(path: Path | None) -> float:

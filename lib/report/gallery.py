@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from lib.metrics.definitions import Metric
+from lib.notes import Note
 from lib.records import Status
+from lib.report.notes import each_once
 from lib.report.page import link, write_page
 from lib.report.run_page import duration
 
@@ -28,10 +30,11 @@ _BETTER = {"higher": "Higher is better.", "lower": "Lower is better.", "": ""}
 
 @dataclass(frozen=True)
 class Clip:
-    """Something to play: H.264 mp4, of the result's length and rate."""
+    """Something to play: an mp4 of the result's length and frame times."""
 
     label: str
     file: Path
+    playable: Path | None = None  # what is played instead where browsers do not play the file
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class VariantResult:
     status: Status
     reason: str = ""
     result: Path | None = None
+    playable: Path | None = None  # what is played instead where browsers do not play the result
     same_as: str = ""  # title of the variant whose file this is
     prompt: str = ""
     anchor: Path | None = None
@@ -59,7 +63,8 @@ class VariantResult:
     values: Mapping[str, float] = field(default_factory=dict)  # by metric
     unavailable: Mapping[str, str] = field(default_factory=dict)  # by metric, why
     judgement: str = ""  # what a model said of it: no metric
-    notes: Sequence[str] = ()
+    notes: Sequence[Note] = ()
+    not_carried: str = ""  # what the source has and the result lacks, besides pictures
     files: Sequence[Path] = ()
 
 
@@ -78,8 +83,10 @@ class GalleryVideo:
     caption_flags: Sequence[str] = ()
     caption_frame: Path | None = None
     results: Sequence[VariantResult] = ()
+    notes: Sequence[Note] = ()  # of whichever phase
     fps: float = 24.0
     frames: int = 0  # of each clip; 0: as many as fit into its length
+    times: Sequence[float] = ()  # seconds at which each frame starts and the last one ends; empty: they last alike
 
 
 @dataclass(frozen=True)
@@ -143,15 +150,32 @@ def _video(video: GalleryVideo, folder: Path) -> dict[str, Any]:
         "phase": video.phase,
         "reason": video.reason,
         "thumbnail": _url(video.thumbnail, folder),
-        "clips": [{"label": clip.label, "url": link(clip.file, folder)} for clip in video.clips],
+        "clips": [{"label": clip.label, **_played(clip.file, clip.playable, folder)} for clip in video.clips],
         "caption": video.caption,
         "captionSource": video.caption_source,
         "captionFlags": list(video.caption_flags),
         "captionFrame": _url(video.caption_frame, folder),
         "fps": video.fps,
         "frames": video.frames,
+        "times": list(video.times),
+        "notes": [_note(note, video) for note in each_once([*video.notes, *_notes_of_results(video)])],
         "results": [_result(result, folder) for result in video.results],
     }
+
+
+def _notes_of_results(video: GalleryVideo) -> list[Note]:
+    return [note for result in video.results for note in result.notes]
+
+
+def _note(note: Note, video: GalleryVideo) -> dict[str, Any]:
+    """A note with the variants that it is about, where it is not about all."""
+    about = [result.variant for result in video.results if note in result.notes]
+    return {"text": note.text, "kind": note.kind, "variants": about if len(about) < len(video.results) else []}
+
+
+def _played(file: Path | None, copy: Path | None, folder: Path) -> dict[str, str]:
+    """What is played, and the file itself."""
+    return {"url": _url(copy or file, folder), "file": _url(file, folder)}
 
 
 def _result(result: VariantResult, folder: Path) -> dict[str, Any]:
@@ -159,7 +183,7 @@ def _result(result: VariantResult, folder: Path) -> dict[str, Any]:
         "variant": result.variant,
         "status": result.status,
         "reason": result.reason,
-        "url": _url(result.result, folder),
+        **_played(result.result, result.playable if result.result else None, folder),
         "sameAs": result.same_as,
         "prompt": result.prompt,
         "anchor": _url(result.anchor, folder),
@@ -169,7 +193,7 @@ def _result(result: VariantResult, folder: Path) -> dict[str, Any]:
         "values": {key: value for key, value in result.values.items() if math.isfinite(value)},  # JSON has no others
         "unavailable": {**_not_finite(result.values), **result.unavailable},
         "judgement": result.judgement,
-        "notes": list(result.notes),
+        "notCarried": result.not_carried,
         "files": [[os.fspath(Path(*file.parts[-3:])), link(file, folder)] for file in result.files],
     }
 

@@ -5,6 +5,7 @@ function playable(video) {
   const results = video.results.filter((result) => result.url && !result.sameAs).map((result) => ({
     label: several ? variantTitles[result.variant] : "result",
     url: result.url,
+    file: result.file,
     isResult: true,
   }));
   return [...video.clips, ...results];
@@ -15,7 +16,14 @@ function clipVideo(url) {
 }
 
 function unplayable(clip) {
-  return element("p", { className: "unplayable" }, "This browser cannot play ", element("a", { href: clip.url }, "the file"));
+  return element("p", { className: "unplayable" }, "This browser cannot play ", element("a", { href: clip.file }, "the file"));
+}
+
+/** A link to the file itself where a copy of it is played. */
+function itself(clip) {
+  if (clip.url === clip.file) return null;
+  const title = "Browsers do not play the file itself: its depth, chroma or colours. A copy with 8 bits is played.";
+  return element("span", {}, " · a copy is played of ", element("a", { href: clip.file, title }, "the file"));
 }
 
 const hiddenLabels = new Set();  // of clips, in all videos
@@ -26,7 +34,7 @@ function gridOf(player, clips) {
   const show = () => {
     const videos = clips.filter((clip) => !hiddenLabels.has(clip.label)).map((clip) => {
       const video = clipVideo(clip.url);
-      const figure = element("figure", {}, element("figcaption", {}, clip.label), video);
+      const figure = element("figure", {}, element("figcaption", {}, clip.label, itself(clip)), video);
       video.addEventListener("click", () => player.toggle());
       video.addEventListener("error", () => video.replaceWith(unplayable(clip)));
       return { video, figure };

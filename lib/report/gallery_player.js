@@ -43,9 +43,10 @@ function ready(video) {
 
 /** Several clips of one length under one clock: the first one leads, the others are kept within half a frame of it. */
 class Player {
-  constructor(fps, frames) {
+  constructor({ fps, frames, times }) {
     this.fps = fps;
-    this.knownFrames = frames;
+    this.times = times;  // where frames last unequally: when each starts and the last one ends
+    this.knownFrames = times.length ? times.length - 1 : frames;
     this.videos = [];
     this.onTime = () => {};
     this.loop = true;
@@ -60,7 +61,15 @@ class Player {
   get time() { return this.running && this.lead ? this.lead.currentTime : this.wanted; }
   get duration() { return this.lead && Number.isFinite(this.lead.duration) ? this.lead.duration : 0; }
   get frames() { return this.knownFrames || Math.max(1, Math.round(this.duration * this.fps)); }
-  get frame() { return Math.max(0, Math.min(this.frames - 1, Math.floor(this.time * this.fps + 1e-3))); }
+  get frame() { return Math.max(0, Math.min(this.frames - 1, this.frameAt(this.time))); }
+
+  frameAt(time) {
+    if (!this.times.length) return Math.floor(time * this.fps + 1e-3);
+    return this.times.findLastIndex((start) => start <= time + 1e-3 / this.fps);
+  }
+
+  /** Seconds that a frame is shown. */
+  lasting(frame) { return this.times.length ? this.times[frame + 1] - this.times[frame] : 1 / this.fps; }
 
   /** Show these clips from now on, at the moment that the last ones had. */
   use(videos) {
@@ -133,7 +142,7 @@ class Player {
   /** The middle of a frame: at its borders the neighbour may be shown. */
   toFrame(index) {
     const frame = Math.max(0, Math.min(index, this.frames - 1));
-    this.seek((frame + 0.5) / this.fps);
+    this.seek(this.times.length ? this.times[frame] + this.lasting(frame) / 2 : (frame + 0.5) / this.fps);
   }
 
   step(count) {
@@ -151,7 +160,7 @@ class Player {
 
   inside(time, video) {
     const end = Number.isFinite(video.duration) ? video.duration : time;
-    return Math.max(0, Math.min(time, end - 0.25 / this.fps));
+    return Math.max(0, Math.min(time, end - 0.25 * Math.min(1 / this.fps, this.lasting(this.frames - 1))));
   }
 
   /** Clips that lag behind run faster for a moment: seeking would stop them. */

@@ -46,7 +46,9 @@ function captionCell(video) {
   const prompt = result?.prompt || video.caption;
   const reason = video.reason ? [video.phase, video.reason].filter(Boolean).join(": ") : result?.reason;
   const line = (text, className) => text ? element("p", { className, dir: "auto" }, text) : null;
-  return element("div", {}, line(reason, "reason"), line(prompt, ""), line(video.captionFlags.join(", "), "soft"),
+  const doubts = video.notes.filter((note) => note.kind === "input").length;
+  return element("div", {}, line(reason, "reason"), line(doubts ? `${doubts} ${doubts === 1 ? "note" : "notes"} about your files` : "", "doubt"),
+    line(prompt, ""), line(video.captionFlags.join(", "), "soft"),
     line(result?.judgement ? `judge: ${result.judgement}` : "", "soft"));
 }
 
@@ -82,7 +84,7 @@ function compare(one, other) {
 function matches(video) {
   if (state.status && video.status !== state.status) return false;
   const results = video.results.flatMap((result) => [result.prompt, result.reason, result.judgement]);
-  const text = [video.name, video.caption, video.reason, video.phase, ...video.captionFlags, ...results].join(" ").toLowerCase();
+  const text = [video.name, video.caption, video.reason, video.phase, ...video.captionFlags, ...video.notes.map((note) => note.text), ...results].join(" ").toLowerCase();
   return state.words.toLowerCase().split(/\s+/).every((word) => text.includes(word));
 }
 

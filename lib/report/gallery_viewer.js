@@ -16,6 +16,18 @@ function captionOf(video) {
     video.captionFrame ? element("img", { src: video.captionFrame, alt: "The frame that was captioned, the hole grayed" }) : null);
 }
 
+/** Each note once, whichever phases told it; doubts about the files look different from what became of the result. */
+function notesOf(video) {
+  if (!video.notes.length) return null;
+  const item = (note) => element("li", { dir: "auto" }, note.text,
+    note.variants.length ? element("small", {}, note.variants.map((key) => variantTitles[key]).join(", ")) : null);
+  const group = (kind, title) => {
+    const notes = video.notes.filter((note) => note.kind === kind);
+    return notes.length ? element("div", { className: `notes ${kind}` }, element("h3", {}, title), element("ul", {}, ...notes.map(item))) : null;
+  };
+  return element("section", { className: "wide" }, group("input", "About your files"), group("result", "About the result"));
+}
+
 function filesOf(result) {
   if (!result.files.length) return null;
   const links = result.files.map(([label, url]) => element("li", {}, element("a", { href: url }, label)));
@@ -34,7 +46,7 @@ function resultOf(result, video) {
     result.prompt && result.prompt !== video.caption ? element("p", { className: "prompt", dir: "auto" }, `“${result.prompt}”`) : null,
     soft([...times, memory].filter(Boolean).join(" · ")),
     result.judgement ? element("p", {}, `Judge (a model's opinion, no metric): ${result.judgement}`) : null,
-    ...result.notes.map(soft),
+    soft(result.notCarried ? `Not carried over from the source: ${result.notCarried}` : ""),
     filesOf(result));
 }
 
@@ -83,13 +95,13 @@ function factsOf(video) {
     users.set(result.anchor, [...users.get(result.anchor) || [], variantTitles[result.variant]]);
   }
   const anchors = [...users].map(([url, titles]) => pictured(users.size > 1 ? `Anchor of ${titles.join(", ")}` : "Anchor", url));
-  return element("div", { className: "facts" }, captionOf(video), ...anchors, ...video.results.map((result) => resultOf(result, video)), numbersOf(video));
+  return element("div", { className: "facts" }, notesOf(video), captionOf(video), ...anchors, ...video.results.map((result) => resultOf(result, video)), numbersOf(video));
 }
 
 function playerOf(video) {
   const clips = playable(video);
   if (!clips.length) return { view: element("p", { className: "soft" }, "There is nothing to play."), player: null, keys: {} };
-  const player = new Player(video.fps, video.frames);
+  const player = new Player(video);
   return { ...viewsOf(player, clips), player };
 }
 

@@ -79,7 +79,7 @@ function openBallot() {
 }
 
 function pairOf(pair, choose) {
-  const player = ballotPlayer = new Player(pair.video.fps, pair.video.frames);
+  const player = ballotPlayer = new Player(pair.video);
   const sides = [pair.left, pair.right].map((result) => clipVideo(result.url));
   const voteFor = (label, choice) => {
     const made = button(label, "", () => { ballot.focus(); choose(choice); });

@@ -14,8 +14,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from lib.notes import Note
 from lib.records import Status
 from lib.report.clip_frames import before_and_after
+from lib.report.notes import each_once
 from lib.report.page import link, write_page
 
 _ORDER: tuple[Status, ...] = ("failed", "skipped", "done", "cached")
@@ -32,7 +34,7 @@ class RunRow:
     reason: str = ""
     seconds: float = 0.0
     prompt: str = ""
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()  # each is shown once
     source: Path | None = None  # a video file or a folder of frames
     result: Path | None = None  # a video file
     files: tuple[Path, ...] = ()  # all that was made
@@ -91,6 +93,7 @@ def _shown(row: RunRow, images: tuple[str, str], folder: Path) -> dict[str, Any]
         "source_link": link(row.source, folder) if row.source else "",
         "result_link": link(row.result, folder) if row.result else "",
         "took": duration(row.seconds) if row.seconds else "",
+        "notes": each_once(row.notes),
         "files": [(os.fspath(Path(*file.parts[-3:])), link(file, folder)) for file in row.files],
     }
 

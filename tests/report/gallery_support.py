@@ -15,11 +15,14 @@ from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 from lib.metrics.definitions import METRICS
+from lib.notes import Note, input_note
 from lib.report.gallery import Clip, Gallery, GalleryVideo, Variant, VariantResult
 from lib.report.thumbnails import save_thumbnail
 from lib.scenes import Scene, render_scene
 from lib.video.writer import write_clip
 
+RESIZED = Note("masks of another size with the same aspect ratio were resized")
+INTERLACED = "interlaced <top field first>"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="Debian's package chromium is not installed")
 FRAMES = 30
@@ -122,7 +125,8 @@ def result_of(variant: str, media: dict[str, Path], quality: float, file: str = 
         values=_values(quality),
         unavailable=NO_NETWORKS,
         judgement="clean (3 frames)",
-        notes=("masks of another size with the same aspect ratio were resized",),
+        notes=(RESIZED, input_note(INTERLACED)),
+        not_carried="stream 2 (data)",
         files=(media[file or variant], media["anchor_frame"]),
     )
 

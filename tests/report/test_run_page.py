@@ -13,6 +13,7 @@ from PIL import Image
 from tests_support import write_frames
 
 from lib.errors import InputError
+from lib.notes import Note, input_note
 from lib.report.clip_frames import before_and_after, frame_at
 from lib.report.run_page import LeftRow, RunPage, RunRow, duration, write_run_page
 from lib.video.writer import write_clip
@@ -88,7 +89,18 @@ def test_what_failed_comes_first_and_counts_are_told(tmp_path):
 
 def test_everything_is_escaped_and_nothing_comes_from_outside(tmp_path):
     nasty = "<script>alert(1)</script>&\"'\udcff"
-    row = RunRow(nasty, "failed", nasty, nasty, 1.0, nasty, (nasty,), Path(tmp_path / nasty[:8]), None, ())
+    row = RunRow(
+        nasty,
+        "failed",
+        nasty,
+        nasty,
+        1.0,
+        nasty,
+        (Note(nasty), input_note(nasty)),
+        Path(tmp_path / nasty[:8]),
+        None,
+        (),
+    )
     html = write_page(
         tmp_path,
         [row],
@@ -101,6 +113,16 @@ def test_everything_is_escaped_and_nothing_comes_from_outside(tmp_path):
     assert "&lt;script&gt;" in html
     assert "http" not in html.replace("http-equiv", "")
     assert 'href="../a%3Fb%23c"' in html
+
+
+def test_each_note_is_told_once_and_doubts_about_files_look_different(tmp_path):
+    doubt, told = input_note("interlaced"), Note("audio was re-encoded")
+    html = write_page(tmp_path, [RunRow("bear", "cached", notes=(told, doubt, told, doubt))])
+    assert re.findall(r'<p class="(\w+)" dir="auto">(.*?)</p>', html) == [
+        ("doubt", "<b>about your files:</b> interlaced"),
+        ("soft", "audio was re-encoded"),
+    ]
+    assert ".doubt {" in html
 
 
 def test_an_empty_run_and_its_settings_are_told(tmp_path):
