@@ -16,7 +16,7 @@ from av.filter import Graph
 from av.stream import Stream
 from av.subtitles.stream import SubtitleStream
 
-from lib.video.sources import MP4_AUDIO, Window, codec_name
+from lib.video.sources import MP4_AUDIO, Window, codec_name, failure_reason
 
 Container = Literal["mp4", "matroska"]
 
@@ -131,7 +131,8 @@ class EncodedAudio:
         is_deep = track.format.name.startswith(("s32", "dbl")) if track.format else False
         if container == "mp4":
             rate = track.rate if track.rate in _AAC_RATES else 48000
-            self._sound = ("fltp", _AAC_LAYOUTS.get(track.channels, "stereo"), rate)
+            # Whole numbers clip what a damaged packet decodes to: on such loud sound the encoder never ends.
+            self._sound = ("s32", _AAC_LAYOUTS.get(track.channels, "stereo"), rate)
             self._stream = joined.add_stream("aac", rate=rate, layout=self._sound[1])
         else:
             self._sound = ("s32" if is_deep else "s16", track.layout.name, track.rate)
@@ -150,7 +151,7 @@ class EncodedAudio:
         try:
             frames = cast("list[av.AudioFrame]", packet.decode())
         except (FFmpegError, ValueError) as error:  # a damaged packet; silence takes its place
-            self._failures.append(str(error))
+            self._failures.append(failure_reason(error))
             frames = []
         packets = [packet for frame in frames if frame.pts is not None for packet in self._encode(frame)]
         if not packet.size:

@@ -56,6 +56,11 @@ def open_source(path: Path) -> InputContainer:
     return av.open(path, "r", metadata_errors="replace")
 
 
+def failure_reason(error: Exception) -> str:
+    """What went wrong, without paths and logs."""
+    return getattr(error, "strerror", None) or str(error)
+
+
 def main_video(container: InputContainer) -> av.VideoStream | None:
     """The stream that shows the pictures, never a cover picture."""
     best = cast("av.VideoStream | None", container.streams.best("video"))

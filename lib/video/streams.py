@@ -30,6 +30,7 @@ from lib.video.sources import (
     FAILURES,
     Window,
     codec_name,
+    failure_reason,
     kept_chapters,
     kept_flags,
     kept_tags,
@@ -60,7 +61,7 @@ class _Plan:
 
 
 class _RefusedError(Exception):
-    """A track cannot be carried in the way that was tried; `index` None: no telling which."""
+    """Something cannot be carried in the way that was tried; `index`: the track's in the source, None: unknown."""
 
     def __init__(self, index: int | None, reason: str) -> None:
         super().__init__(reason)
@@ -88,10 +89,11 @@ def carry_streams(path: Path, source: Path, *, container: Container, until: Frac
             plan = _plan(opened, source, container)
             has_tags = bool(opened.chapters() or _all_tags(opened) or opened.streams.attachments)
     except FAILURES as error:
-        return (Note(f"no sound: the audio of {source.name} cannot be read ({error})"),)
+        return (Note(f"no sound: the audio of {source.name} cannot be read ({failure_reason(error)})"),)
     if plan.tracks or has_tags:
         _join_what_can_be(path, source, container, until, plan)
-    refused = [_left_out(track) for track in plan.tracks.values() if not track.ways]
+    is_silent = not any(track.ways for track in plan.tracks.values() if track.kind == "audio")
+    refused = [_left_out(track, is_silent) for track in plan.tracks.values() if not track.ways]
     changed = [_changed(track, container) for track in plan.tracks.values() if track.ways]
     return (*(note for note in changed if note), *refused, *plan.notes.values())
 
@@ -122,7 +124,7 @@ def _refusal(stream: Stream, way: CarrierClass, container: Container) -> str:
             _carrier(way, stream, trial, Window(Fraction(0)), container)
             trial.start_encoding()
     except FAILURES as error:
-        return str(error)
+        return failure_reason(error)
     return ""
 
 
@@ -142,7 +144,8 @@ def _join_what_can_be(path: Path, source: Path, container: Container, until: Fra
             _join(path, source, container, until, plan)
             return
         except _RefusedError as error:
-            track = plan.tracks.get(-1 if error.index is None else error.index) or _suspect(plan)
+            known = plan.tracks.get(-1 if error.index is None else error.index)
+            track = known or _suspect(path, source, container, until, plan)
             if track is None:
                 plan.notes["tags"] = Note(f"the tags of {source.name} cannot be carried over ({error.reason})")
                 return
@@ -150,24 +153,32 @@ def _join_what_can_be(path: Path, source: Path, container: Container, until: Fra
             track.reason = error.reason
 
 
-def _suspect(plan: _Plan) -> _Track | None:
-    """The track to give up when nobody knows which was refused: subtitles before sound, the last one first."""
-    left = [track for track in plan.tracks.values() if track.ways]
-    return max(left, key=lambda track: (track.kind == "subtitle", len(track.ways)), default=None)
+def _suspect(path: Path, source: Path, container: Container, until: Fraction | None, plan: _Plan) -> _Track | None:
+    """The track that is refused also alone; else the last of those with most ways left, subtitles first."""
+    left = {index: track for index, track in plan.tracks.items() if track.ways}
+    for index, track in left.items() if len(left) > 1 else ():
+        try:
+            _join(path, source, container, until, _Plan({index: track}), is_trial=True)
+        except _RefusedError:
+            return track
+    return max(left.values(), key=lambda track: (track.kind == "subtitle", len(track.ways)), default=None)
 
 
-def _join(path: Path, source: Path, container: Container, until: Fraction | None, plan: _Plan) -> None:
+def _join(
+    path: Path, source: Path, container: Container, until: Fraction | None, plan: _Plan, *, is_trial: bool = False
+) -> None:
     draft = path.with_name(f"{path.name}.joined")
     try:
         with av.open(path) as video, open_source(source) as other:
             base = cast(Fraction, video.streams.video[0].time_base)
             with av.open(draft, "w", format=container, options=_options(container, base)) as joined:
                 _fill(joined, video, other, Window(video_start(other), until), container, plan)
-        draft.replace(path)
+        if not is_trial:
+            draft.replace(path)
     except FAILURES as error:
         if isinstance(error.__context__, _RefusedError):  # closing what was refused fails again
             raise error.__context__ from error
-        raise _RefusedError(None, str(error)) from error
+        raise _RefusedError(None, failure_reason(error)) from error
     finally:
         draft.unlink(missing_ok=True)
 
@@ -189,13 +200,11 @@ def _fill(
 ) -> None:
     pictures = _add_video(joined, video.streams.video[0], main_video(source))
     carriers: dict[int, Carrier] = {}
-    owners: dict[int, int] = {}  # index in the result: index in the source
     for index, track in plan.tracks.items():
         if track.ways:
             stream = source.streams[index]
             carriers[index] = _carrier(track.ways[0], stream, joined, window, container)
             added = joined.streams[len(joined.streams) - 1]
-            owners[added.index] = index
             _describe(added, stream)
     if container == "matroska":
         _add_attachments(joined, source)
@@ -204,10 +213,7 @@ def _fill(
     joined.start_encoding()
     others = _source_packets(source, carriers, plan)
     for packet in heapq.merge(_video_packets(video, pictures), others, key=_decoding_time):
-        try:
-            joined.mux(packet)
-        except FAILURES as error:
-            raise _RefusedError(owners.get(packet.stream_index), str(error)) from error
+        joined.mux(packet)  # writes what waits, so a refusal may be due to any track
     for index, carrier in carriers.items():
         if carrier.clock.is_broken:
             label = plan.tracks[index].label
@@ -269,7 +275,9 @@ def _source_packets(source: InputContainer, carriers: dict[int, Carrier], plan: 
                 unfinished.pop(index, None)
             yield from _taken(carriers[index], index, packet)
     except FAILURES as error:
-        plan.notes["end"] = Note(f"the sound and subtitles of {Path(source.name).name} break off ({error})")
+        plan.notes["end"] = Note(
+            f"the sound and subtitles of {Path(source.name).name} break off ({failure_reason(error)})"
+        )
     for index, carrier in unfinished.items():
         ending = av.Packet()
         ending.stream = source.streams[index]
@@ -280,12 +288,12 @@ def _taken(carrier: Carrier, index: int, packet: av.Packet) -> Iterable[av.Packe
     try:
         return carrier.take(packet)
     except FAILURES as error:
-        raise _RefusedError(index, str(error)) from error
+        raise _RefusedError(index, failure_reason(error)) from error
 
 
-def _left_out(track: _Track) -> Note:
+def _left_out(track: _Track, is_silent: bool) -> Note:
     if track.kind == "audio":
-        return Note(f"no sound: the {track.label} cannot be carried over ({track.reason})")
+        return Note(f"{'no sound: ' if is_silent else ''}the {track.label} cannot be carried over ({track.reason})")
     return Note(f"the {track.label} is left out ({track.reason})")
 
 

@@ -266,10 +266,78 @@ def test_a_track_that_fails_on_the_way_is_carried_otherwise_or_left_out(tmp_path
     before = picture_packets(path)
     assert carry(path, source, "mp4") == [
         "the audio track 1 of s.mkv (aac, deu) was encoded again as AAC",
-        "no sound: the audio track 2 of s.mkv (flac, fra) cannot be carried over (refused)",
+        "the audio track 2 of s.mkv (flac, fra) cannot be carried over (refused)",
     ]
     assert [fact[1:3] for fact in track_facts(path)] == [("aac", "deu"), ("mov_text", "spa")]
     assert picture_packets(path) == before
+
+
+def test_a_track_whose_header_is_refused_on_the_way_costs_no_other(tmp_path):
+    """The writer finds out when it writes what waits, while it takes another track's packet."""
+    source = write_streams(
+        tmp_path / "s.mkv",
+        add_pictures,
+        lambda c: add_sound(c, "flac", tone(2)),
+        lambda c: add_sound(c, "aac", tone(2), options={"strict": "-2"}),
+    )
+    with av.open(source) as container:
+        header = bytes(container.streams.audio[1].codec_context.extradata)
+    content = source.read_bytes()
+    assert content.count(header) == 1
+    source.write_bytes(content.replace(header, b"\xff" * len(header)))
+    for container, name in KINDS:
+        path = video(tmp_path / name)
+        before = picture_packets(path)
+        notes = carry(path, source, container)
+        assert track_facts(path)[0][1] == "flac"
+        assert np.array_equal(sound_of(path)[1], sound_of(source)[1])
+        assert all("audio track 2" in note for note in notes)
+        assert picture_packets(path) == before
+
+
+def test_sound_that_decodes_to_nonsense_ends(tmp_path):
+    """AAC's encoder does not end on samples far beyond full scale, as damaged packets give them."""
+    samples = np.full((1, RATE), 8e7, np.float32)
+
+    def add_loud(container):
+        stream = container.add_stream("pcm_f32le", rate=RATE, layout="mono")
+
+        def packets():
+            sound = av.AudioFrame.from_ndarray(samples, format="flt", layout="mono")
+            sound.sample_rate, sound.pts, sound.time_base = RATE, 0, Fraction(1, RATE)
+            yield from stream.encode(sound)
+            yield from stream.encode()
+
+        return packets
+
+    source = write_streams(tmp_path / "s.mov", add_pictures, add_loud)
+    path = video(tmp_path / "a.mp4")
+    assert len(carry(path, source, "mp4")) == 1
+    assert len(sound_of(path)[1]) >= RATE
+
+
+def test_a_jump_of_hours_is_not_filled_with_silence(tmp_path):
+    def add_jumping(container):
+        early = add_sound(container, "mp2", tone(1))
+        late = av.AudioFrame.from_ndarray(tone(1)[None], format="s16", layout="mono")
+        late.sample_rate, late.pts, late.time_base = RATE, RATE * 3600 * 5, Fraction(1, RATE)
+        stream = container.streams.audio[0]
+
+        def packets():
+            for packet in early():
+                yield packet
+            fresh = av.CodecContext.create("mp2", "w")
+            fresh.sample_rate, fresh.layout, fresh.format = RATE, "mono", "s16"
+            for packet in [*fresh.encode(late), *fresh.encode()]:
+                packet.stream = stream
+                yield packet
+
+        return packets
+
+    source = write_streams(tmp_path / "s.mkv", add_pictures, add_jumping)
+    path = video(tmp_path / "a.mp4")
+    assert "do not fit together" in carry(path, source, "mp4")[-1]
+    assert abs(len(sound_of(path)[1]) / RATE - 2) < 0.1
 
 
 @pytest.mark.parametrize(
