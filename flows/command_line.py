@@ -11,16 +11,18 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast, overload
 
 import tyro
-import yaml
 from pydantic import BaseModel, Field, ValidationError, create_model
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from lib.errors import InputError
+from lib.plain_yaml import parse_yaml, read_bounded, shortened, shown
 from lib.settings import AutoRefineSettings, RemoveSettings, RunSettings, fields_by_name
 from lib.settings.inbox import InboxSettings
 from lib.settings.study import StudySettings
 
 EXIT_USAGE = 2
+_MOST_PROBLEMS = 10  # told at once
+_CONFIG = "expected flags by name, like 'video_root: …'"
 
 
 class RunOptions(BaseModel):
@@ -129,16 +131,16 @@ def _config_path(argv: Sequence[str]) -> Path | None:
 
 def _read_config(path: Path, known: Mapping[str, str]) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(
-            f"{path}: cannot be read as a config file ({error}); expected YAML like 'video_root: …'"
-        ) from None
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: found a {type(content).__name__}; expected flags by name, like 'video_root: …'")
-    if unknown := sorted(str(name) for name in content if str(name).replace("-", "_") not in known):
-        raise InputError(f"{path}: unknown names {', '.join(unknown)}; known are {', '.join(sorted(known))}")
-    return {str(name).replace("-", "_"): _listed(value) for name, value in content.items()}
+        content = read_bounded(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read as a config file ({error.strerror}); {_CONFIG}") from None
+    said = parse_yaml(path, content, _CONFIG)
+    said = {} if said is None else said
+    if not isinstance(said, dict):
+        raise InputError(f"{path}: found a {type(said).__name__}; {_CONFIG}")
+    if unknown := sorted(str(name) for name in said if str(name).replace("-", "_") not in known):
+        raise InputError(f"{path}: unknown names {shortened(', '.join(unknown))}; known are {', '.join(sorted(known))}")
+    return {str(name).replace("-", "_"): _listed(value) for name, value in said.items()}
 
 
 def _listed(value: Any) -> Any:
@@ -187,9 +189,10 @@ def _explain(error: ValidationError, known: Container[str]) -> str:
     lines = []
     for found in error.errors(include_url=False):
         flag = next((f"--{part}: " for part in found["loc"] if str(part) in known), "")
-        value = "" if isinstance(found["input"], dict) else f" (found {found['input']!r})"
+        value = "" if isinstance(found["input"], dict) else f" (found {shown(found['input'])})"
         lines.append(f"{flag}{found['msg'].removeprefix('Value error, ')}{value}")
-    return "\n".join(lines)
+    more = len(lines) - _MOST_PROBLEMS
+    return "\n".join([*lines[:_MOST_PROBLEMS], f"and {more} more like these"] if more > 0 else lines)
 
 
 def complain(error: Exception) -> int:

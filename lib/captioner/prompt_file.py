@@ -20,6 +20,7 @@ from typing import Any
 import yaml
 
 from lib.errors import InputError
+from lib.plain_yaml import parse_yaml, read_bounded, shown
 
 NEGATIVE_PROMPT = "blurry, flickering, distorted, artifacts, text, watermark, low quality"
 TEXT_GUIDANCE_SCALE = 2.0
@@ -148,7 +149,8 @@ def load_prompt_mapping(path: Path) -> dict[str, Any]:
     """The YAML mapping in the file; an empty file, or one of comments alone, gives an empty one.
 
     Raises:
-        InputError: the file is missing, no file, not UTF-8, broken YAML or not a mapping.
+        InputError: the file is missing, no file, not UTF-8, broken YAML, beyond the bounds of `lib.plain_yaml` or not a
+            mapping.
     """
     content = _content(path)
     if content is None:
@@ -167,7 +169,7 @@ def existing_prompt(path: Path) -> str:
     value = None if content is None else _mapping(path, content).get("prompt")
     items = [value] if isinstance(value, str) else [] if value is None else value
     if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
-        raise InputError(f"{path}: prompt is {value!r}; expected a string or a list of strings; {_ADVICE}")
+        raise InputError(f"{path}: prompt is {shown(value)}; expected a string or a list of strings; {_ADVICE}")
     return items[0].strip() if items else ""
 
 
@@ -207,10 +209,14 @@ def check_place(path: Path) -> None:
 
 
 def _content(path: Path) -> bytes | None:
-    """The file's bytes; None if nothing lies there."""
+    """The file's bytes; None if nothing lies there.
+
+    Raises:
+        InputError: it is no file, cannot be read or is far too large.
+    """
     check_place(path)
     try:
-        return path.read_bytes()
+        return read_bounded(path)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -218,24 +224,12 @@ def _content(path: Path) -> bytes | None:
 
 
 def _mapping(path: Path, content: bytes) -> dict[str, Any]:
-    try:
-        said = yaml.safe_load(content.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: found byte {error.start} that is not UTF-8; save the file as UTF-8 text") from None
-    except Exception as error:  # noqa: BLE001 - pyyaml lets through whatever an impossible date or number raises
-        raise InputError(f"{path}: {_yaml_problem(error)}; {_ADVICE}") from None
+    said = parse_yaml(path, content, _ADVICE)
     if said is None:
         return {}
     if not isinstance(said, Mapping):
         raise InputError(f"{path}: found a {type(said).__name__}; expected a mapping with the key 'prompt'; {_ADVICE}")
     return dict(said)
-
-
-def _yaml_problem(error: Exception) -> str:
-    mark = getattr(error, "problem_mark", None)
-    where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-    problem = getattr(error, "problem", None) or " ".join(str(error).split()) or type(error).__name__
-    return f"{where}not valid YAML ({problem})"
 
 
 def _record_path(path: Path) -> Path:

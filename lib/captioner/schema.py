@@ -6,11 +6,11 @@ import math
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from lib.captioner.prompt_file import TEXT_GUIDANCE_SCALE, load_prompt_mapping
 from lib.errors import InputError
+from lib.plain_yaml import line_of, read_bounded, shown
 
 
 def _texts(value: object) -> tuple[str, ...]:
@@ -76,18 +76,11 @@ def read_prompt_file(path: Path, prompt: str | None = None) -> PromptFile:
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         key = str(problem["loc"][0])
-        line = _line_of(path, key)
+        line = line_of(read_bounded(path), key)
         where = f"line {line}: " if line else ""
         message = problem["msg"].removeprefix("Value error, ")
-        raise InputError(f"{path}: {where}{key} is {mapping.get(key)!r}; {message}") from None
+        raise InputError(f"{path}: {where}{key} is {shown(mapping.get(key))}; {message}") from None
 
 
 def _string_keys(mapping: dict[Any, Any]) -> dict[str, Any]:
     return {str(key): value for key, value in mapping.items()}
-
-
-def _line_of(path: Path, key: str) -> int | None:
-    root = yaml.compose(path.read_text(encoding="utf-8-sig"), Loader=yaml.SafeLoader)
-    if not isinstance(root, yaml.MappingNode):
-        return None
-    return next((node.start_mark.line + 1 for node, _ in root.value if node.value == key), None)

@@ -126,10 +126,10 @@ def test_a_file_without_rights_and_one_below_a_file_are_refused(tmp_path, monkey
     with pytest.raises(InputError, match=r"cannot be read \(Not a directory\)"):
         existing_prompt(path / "below.yaml")
 
-    def refuse(_path):
+    def refuse(_path, _mode):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)  # tests may run as root, whom no rights stop
+    monkeypatch.setattr(Path, "open", refuse)  # tests may run as root, whom no rights stop
     with pytest.raises(InputError, match=r"cannot be read \(Permission denied\); check its rights"):
         existing_prompt(path)
     assert not is_ours(path)

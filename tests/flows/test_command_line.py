@@ -58,7 +58,12 @@ def test_a_config_file_has_the_same_names_and_flags_win(tmp_path):
         ("output_dr: o\n", "unknown names output_dr"),
         ("- a\n", "found a list"),
         ("seed: many\n", "--seed"),
-        ("seed: [\n", "cannot be read"),
+        ("seed: [\n", "not valid YAML"),
+        ("seed: 2026-99-99\n", "not valid YAML"),
+        ("seed: &a [1]\nvideo_names: [*a, *a]\n", "aliases are not taken"),
+        ("video_names: " + "[" * 5000, "more than 20 lists"),
+        ("# \xe4\n" * 40_000, "more than 128 KiB"),
+        ("0x" + "f" * 900 + ": a\n", "a number of more than 300 digits"),
     ],
 )
 def test_a_bad_config_file_is_one_clear_error(tmp_path, text, said):
@@ -66,6 +71,35 @@ def test_a_bad_config_file_is_one_clear_error(tmp_path, text, said):
     config.write_text(text)
     with pytest.raises(InputError, match=said):
         parse(["--config", str(config)])
+
+
+def test_an_error_over_a_config_file_quotes_little_of_it(tmp_path):
+    config = tmp_path / "job.yaml"
+    config.write_text(f"seed: [{'many, ' * 5000}]\n")
+    with pytest.raises(InputError, match="--seed") as refused:
+        parse(["--config", str(config)])
+    assert len(str(refused.value)) < 300
+    config.write_text(f"video_names: [{'[], ' * 4000}]\n")
+    with pytest.raises(InputError, match="and 3990 more like these") as refused:
+        parse(["--config", str(config)])
+    assert len(str(refused.value).splitlines()) == 11
+    config.write_text("".join(f"unknown_{number}: 1\n" for number in range(2000)) + '"a\\eb": 1\n')
+    with pytest.raises(InputError, match=r"unknown names a.b, unknown_0") as refused:
+        parse(["--config", str(config)])
+    assert "\x1b" not in str(refused.value)
+    assert len(str(refused.value).split("; known are")[0].removeprefix(str(config))) < 160
+
+
+def test_a_config_file_may_come_from_a_pipe_and_may_be_empty(tmp_path):
+    config = tmp_path / "job.yaml"
+    config.write_bytes(b"\xef\xbb\xbf# nothing yet\n")
+    settings, _ = parse([*BATCH, "--config", str(config)])
+    assert settings.input_output.dataset == "davis"
+    read_end, write_end = os.pipe()
+    os.write(write_end, b"seed: 7\n")
+    os.close(write_end)
+    assert parse([*BATCH, "--config", f"/dev/fd/{read_end}"])[0].processing.seed == 7
+    os.close(read_end)
 
 
 @pytest.mark.parametrize(
