@@ -7,7 +7,10 @@ import av
 import numpy as np
 from av.subtitles.subtitle import SubtitleSet
 
+from lib.video.streams import carry_streams
+
 RATE = 48000
+KINDS = [("mp4", "a.mp4"), ("matroska", "a.mkv")]
 CHAPTERS = (("one", 0, 500), ("two", 500, 2000))
 ASS_HEADER = (
     b"[Script Info]\r\nScriptType: v4.00+\r\n\r\n[V4+ Styles]\r\n"
@@ -160,3 +163,28 @@ def picture_packets(path: Path) -> list[tuple]:
         stream = container.streams.video[0]
         packets = [(p.pts, p.dts, p.duration, p.is_keyframe, bytes(p)) for p in container.demux(stream) if p.size]
         return [stream.time_base, *packets]
+
+
+def video(path, codec="mpeg4", count=48):
+    return write_streams(path, lambda c: add_pictures(c, codec, count))
+
+
+def with_sound(path, codec, samples=None, *, video_codec="mpeg4", first_frame=0, **kwargs):
+    samples = tone(2) if samples is None else samples
+    return write_streams(
+        path,
+        lambda c: add_pictures(c, video_codec, first=first_frame),
+        lambda c: add_sound(c, codec, samples, **kwargs),
+    )
+
+
+def carry(path, source, container, until=None):
+    return [str(note) for note in carry_streams(path, source, container=container, until=until)]
+
+
+def onset(path):
+    """Seconds at which the first track becomes loud."""
+    start, samples = sound_of(path)
+    with av.open(path) as container:
+        rate = container.streams.audio[0].rate
+    return float(start) + np.flatnonzero(np.abs(samples[:, 0]) > 0.1)[0] / rate
