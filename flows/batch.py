@@ -123,6 +123,7 @@ class Batch(RemovalBatch[AutoRefineSettings]):
             invert_mask=processing.invert_mask,
             deinterlace=processing.deinterlace,
             reading=coarse.reading,
+            watched=coarse.watched,
             edited_sha256=self._edited_sha256(prompt_file),
         )
 
@@ -156,6 +157,7 @@ class Batch(RemovalBatch[AutoRefineSettings]):
             mask_fingerprint=job.mask_fingerprint,
             processing=job.processing,
             reading=job.reading,
+            watched=job.watched,
             result_key=result.key,
             result_path=result.path,
             judge_fingerprint=judge_fingerprint(self._captioner_fingerprint),

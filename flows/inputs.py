@@ -9,6 +9,7 @@ from typing import Any
 from lib.errors import InputError, attempt
 from lib.notes import Note
 from lib.records import canonical_hash
+from lib.runtime.file_states import FileState
 from lib.runtime.fingerprints import fingerprint_path, sha256_file
 from lib.settings import Processing, RunSettings
 from lib.video.clip import probe_clip
@@ -29,10 +30,11 @@ class Fingerprints:
     mask: str
     reading: Mapping[str, Any] = field(default_factory=dict)  # as in `lib.video.reading`
     notes: tuple[Note, ...] = ()  # what headers, names, counts and the first frame and mask show
+    states: tuple[FileState, ...] = ()  # of the files when they were hashed
 
     @classmethod
     def of(cls, job: RemovalJob) -> "Fingerprints":
-        return cls(job.video_fingerprint, job.mask_fingerprint, job.reading)
+        return cls(job.video_fingerprint, job.mask_fingerprint, job.reading, states=job.watched)
 
 
 def find_videos(settings: RunSettings) -> DatasetScan:
@@ -75,10 +77,9 @@ def fingerprint_inputs(videos: Iterable[Video], settings: RunSettings) -> dict[s
     """Hashes of every video's frames and masks by name; where they cannot be read, the error instead."""
 
     def one(video: Video) -> Fingerprints:
+        states = FileState.of(video.video_path), FileState.of(video.mask_path)
         look = look_at_input(video.video_path, video.mask_path, settings.processing, settings.input_rules)
-        return Fingerprints(
-            fingerprint_path(video.video_path), fingerprint_path(video.mask_path), look.reading, look.notes
-        )
+        return Fingerprints(states[0].fingerprint, states[1].fingerprint, look.reading, look.notes, states)
 
     videos = list(videos)
     with ThreadPoolExecutor(_HASHING_THREADS) as pool:

@@ -85,6 +85,7 @@ class RemovalBatch(Generic[Settings]):
             "processing": self.settings.processing,
             "reading": dict(fingerprints.reading),
             "rules": self.settings.input_rules,
+            "watched": fingerprints.states,
             **self._setup(anchor, text),
         }
 
@@ -169,6 +170,7 @@ class RemovalBatch(Generic[Settings]):
             output_dir=self.settings.output_dir,
             processing=self.settings.processing,
             reading=job.reading,
+            watched=job.watched,
             fps=self.settings.products.comparison_fps,
             engine_title=self.remover.title,
             refine_key=key,
@@ -206,6 +208,7 @@ class RemovalBatch(Generic[Settings]):
             "mask_fingerprint": job.mask_fingerprint,
             "processing": job.processing,
             "reading": job.reading,
+            "watched": job.watched,
             "result_key": result.key,
             "result_path": lossless if self.settings.products.lossless and lossless.is_file() else result.path,
             "truth_fingerprint": truth_fingerprint,

@@ -9,9 +9,10 @@ from PIL import Image
 from prefect import task
 
 from lib.anchor.base import AnchorInpainter
-from lib.records import PhaseRecord, artifacts_of
+from lib.records import PhaseRecord
 from tasks.caching import bind, run_nested, worth_retrying
 from tasks.jobs import AnchorJob, GuidedJob
+from tasks.recording import record_of
 
 
 class AnchorStep(AnchorInpainter):
@@ -82,13 +83,7 @@ def anchor(job: AnchorJob, paint: _Painting) -> PhaseRecord:
     draft = job.path.with_name(f".{job.path.name}")
     picture.save(draft, format="PNG")
     draft.replace(job.path)
-    return PhaseRecord(
-        video=job.video.name,
-        phase=job.phase,
-        key=job.cache_key,
-        artifacts=artifacts_of([job.path], job.output_dir),
-        seconds=round(time.monotonic() - start, 3),
-    )
+    return record_of(job, [job.path], since=start)
 
 
 def _pixel_hash(picture: Image.Image) -> str:

@@ -22,9 +22,11 @@ from lib.captioner.pictures import prepare_pictures
 from lib.captioner.schema import read_prompt_file
 from lib.errors import InputError
 from lib.notes import Note
-from lib.records import PhaseRecord, artifacts_of
+from lib.records import PhaseRecord
+from lib.runtime.fingerprints import sha256_file
 from tasks.caching import worth_retrying
 from tasks.jobs import CaptionJob
+from tasks.recording import record_of
 
 End = dict[str, Any]  # {"record": …} or {"error": …}
 _NOT_DONE = {"caption": "not captioned", "judge": "not judged"}
@@ -172,12 +174,13 @@ def caption(job: CaptionJob, end: End | None = None) -> PhaseRecord:
         facts |= {"pid": process["pid"], "prefix": process["prefix"]}
     if made.get("status") == "kept":
         facts["kept"] = "edited by a person"
-    return PhaseRecord(
-        video=job.video.name,
-        phase=job.phase,
-        key=job.cache_key,
-        artifacts=artifacts_of([job.prompt_file], job.output_dir),
+    if job.edited_sha256 and sha256_file(job.prompt_file) != job.edited_sha256:
+        raise InputError(f"{job.prompt_file}: was edited again since it was read; run again")
+    return record_of(
+        job,
+        [job.prompt_file],
         seconds=made.get("seconds", 0.0),
         notes=(Note(f"worth a look: {facts['flags']}"),) if "flags" in facts else (),
         facts=facts,
+        keep_files=made.get("status") != "written",
     )

@@ -9,7 +9,7 @@ import numpy as np
 from prefect import task
 
 from lib.mask_tracks import read_mask_track
-from lib.records import PhaseRecord, artifacts_of
+from lib.records import PhaseRecord
 from lib.video.clip import ClipInfo, iter_frames, probe_clip, worked_positions
 from lib.video.comparison import comparison_frames, gray_hole, mask_overlay
 from lib.video.masks import dilate
@@ -17,6 +17,7 @@ from lib.video.presentation import Presentation
 from lib.video.writer import write_clip
 from tasks.caching import worth_retrying
 from tasks.jobs import ComparisonJob
+from tasks.recording import record_of
 from tasks.result_jobs import TruthComparisonJob
 
 
@@ -41,14 +42,7 @@ def comparison(job: ComparisonJob) -> PhaseRecord:
     ]
     shown = Presentation(Fraction(job.fps), sample_aspect=info.sample_aspect)
     notes = write_clip(job.path, comparison_frames(panels), shown)
-    return PhaseRecord(
-        video=job.video.name,
-        phase=job.phase,
-        key=job.cache_key,
-        artifacts=artifacts_of([job.path], job.output_dir),
-        seconds=round(time.monotonic() - start, 3),
-        notes=notes,
-    )
+    return record_of(job, [job.path], since=start, notes=notes)
 
 
 def source_frames(job: ComparisonJob | TruthComparisonJob) -> Iterator[np.ndarray]:

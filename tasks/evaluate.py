@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from prefect import task
 
+from lib.errors import InputError
 from lib.metrics.definitions import METRICS
 from lib.metrics.scores import Scores
 from lib.provenance import write_json
-from lib.records import PhaseRecord, artifacts_of
+from lib.records import PhaseRecord
 from lib.removers.gpu import naming_gpu_loss, torch_device
 from lib.video.compose import Feather
 from tasks.caching import worth_retrying
 from tasks.progress import Progress
+from tasks.recording import record_of
 from tasks.result_jobs import EvaluateJob, metric_weights
 
 if TYPE_CHECKING:  # torch takes seconds to import: only where a network measures
@@ -41,14 +43,9 @@ def evaluate(job: EvaluateJob) -> PhaseRecord:
     paths = [write_json(job.scores_path, _content(scores))]
     if arrays:
         paths.append(_write_arrays(job.features_path, arrays))
-    return PhaseRecord(
-        video=job.video.name,
-        phase=job.phase,
-        key=job.cache_key,
-        artifacts=artifacts_of(paths, job.output_dir),
-        seconds=round(time.monotonic() - start, 3),
-        facts={**scores.values, "pid": os.getpid()},
-    )
+    if metric_weights(job.weights).fingerprint() != job.weights_fingerprint:
+        raise InputError(f"{job.video.name}: the metrics' weights were replaced meanwhile; leave them alone, run again")
+    return record_of(job, paths, since=start, facts={**scores.values, "pid": os.getpid()})
 
 
 def _measure(job: EvaluateJob) -> tuple[Scores, dict[str, np.ndarray]]:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict
 
 from lib.records import canonical_hash
+from lib.runtime.file_states import FileState
 from lib.settings import Anchor, DiffuEraserOptions, Engine, InputRules, Processing, PropainterPrior
 from lib.video.datasets import Video
 
@@ -20,9 +21,11 @@ class Job(BaseModel):
     code_version: ClassVar[str]
     # Fields that came later, with the value at which they are no part of the key: what was made before stays valid.
     later: ClassVar[Mapping[str, Any]] = {"reading": {}}
+    unkeyed: ClassVar[frozenset[str]] = frozenset({"watched", "rules"})  # fields that never change a result
 
     video: Video
     output_dir: Path
+    watched: tuple[FileState, ...] = ()  # the inputs that its key stands for, as they were when they were hashed
 
     def identity(self) -> dict[str, Any]:
         """Everything that decides the result, as JSON-able content: hashes instead of paths."""
@@ -30,12 +33,12 @@ class Job(BaseModel):
 
     @property
     def cache_key(self) -> str:
-        identity = {name: value for name, value in self.identity().items() if not self._is_as_before(name, value)}
+        identity = {name: value for name, value in self.identity().items() if self._counts(name, value)}
         content = {"code": self.code_version, "video": self.video.name, "content": identity}
         return f"{self.phase}-{canonical_hash(content)}"
 
-    def _is_as_before(self, name: str, value: Any) -> bool:
-        return name in self.later and value == self.later[name]
+    def _counts(self, name: str, value: Any) -> bool:
+        return name not in self.unkeyed and not (name in self.later and value == self.later[name])
 
 
 class RemovalJob(Job):
@@ -54,7 +57,7 @@ class RemovalJob(Job):
     rules: InputRules = InputRules()
 
     def identity(self) -> dict[str, Any]:
-        return self.model_dump(mode="json", exclude={"video", "output_dir", "engine", "prior", "options", "rules"})
+        return self.model_dump(mode="json", exclude={"video", "output_dir", "engine", "prior", "options"})
 
     @property
     def folder(self) -> Path:

@@ -14,10 +14,11 @@ from lib.captioner.environment import CaptionEnv
 from lib.captioner.judge import Judgement, read_judgement
 from lib.captioner.judge_pictures import JudgedClip, prepare_judged_pictures
 from lib.errors import InputError
-from lib.records import PhaseRecord, artifacts_of
+from lib.records import PhaseRecord
 from tasks.caching import worth_retrying
 from tasks.caption import End, run_in_pool
 from tasks.record_store import find_record
+from tasks.recording import record_of
 from tasks.result_jobs import JudgeJob
 
 
@@ -99,14 +100,7 @@ def judge(job: JudgeJob, end: End | None = None) -> PhaseRecord:
     }
     if process := made.get("process"):
         facts |= {"pid": process["pid"], "prefix": process["prefix"]}
-    return PhaseRecord(
-        video=job.video.name,
-        phase=job.phase,
-        key=job.cache_key,
-        artifacts=artifacts_of([job.judgement_path], job.output_dir),
-        seconds=made.get("seconds", 0.0),
-        facts=facts,
-    )
+    return record_of(job, [job.judgement_path], seconds=made.get("seconds", 0.0), facts=facts)
 
 
 def _read_own(job: JudgeJob) -> Judgement:

@@ -8,7 +8,7 @@ from fractions import Fraction
 from prefect import task
 
 from lib.notes import Note
-from lib.records import PhaseRecord, artifacts_of
+from lib.records import PhaseRecord
 from lib.removers.base import RemovalRequest, RemovalResult, Remover
 from lib.removers.clip_removal import GivenPrior
 from lib.video.clip import read_clip
@@ -16,6 +16,7 @@ from lib.video.writer import write_lossless
 from tasks.caching import bind, run_nested, worth_retrying
 from tasks.jobs import PriorJob, RemovalJob
 from tasks.progress import Progress
+from tasks.recording import record_of
 
 
 class PriorStep:
@@ -32,6 +33,7 @@ class PriorStep:
             engine_fingerprint=remover.fingerprint(),
             processing=removal.processing,
             reading=removal.reading,
+            watched=removal.watched,
         )
 
     def __call__(self, request: RemovalRequest, fps: Fraction) -> GivenPrior:
@@ -68,12 +70,4 @@ def prior(job: PriorJob, making: _Making) -> PhaseRecord:
     height, width = result.frames.shape[1:3]
     path = job.path(width, height)
     write_lossless(path, result.frames, making.fps)
-    return PhaseRecord(
-        video=job.video.name,
-        phase=job.phase,
-        key=job.cache_key,
-        artifacts=artifacts_of([path], job.output_dir),
-        seconds=round(time.monotonic() - start, 3),
-        notes=tuple(map(Note, result.notes)),
-        facts=dict(result.facts),
-    )
+    return record_of(job, [path], since=start, notes=map(Note, result.notes), facts=result.facts)

@@ -6,18 +6,20 @@ from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
 
+from lib.errors import InputError
 from lib.model_loads import model_loads
 from lib.provenance import FILE_NAME, peak_memory_bytes, software_versions, write_json
 from lib.records import PhaseRecord, artifacts_of
 from lib.removers.clip_removal import Guidance, RemovalOutcome, remove_from_clip
 from lib.removers.gpu import naming_gpu_loss
-from lib.removers.registry import get_anchor, get_remover
+from lib.removers.registry import get_anchor, get_remover, make_remover
 from tasks.anchor import AnchorStep
 from tasks.jobs import GuidedJob, RemovalJob
 from tasks.prior import PriorStep
 from tasks.progress import Progress
+from tasks.recording import record_of
 
-_TOLD_ELSEWHERE = {"video", "output_dir", "video_fingerprint", "mask_fingerprint", "rules"}
+_TOLD_ELSEWHERE = {"video", "output_dir", "video_fingerprint", "mask_fingerprint", "rules", "watched"}
 
 
 def run_removal(job: RemovalJob, guidance: Guidance | None = None, *, lossless: bool = False) -> PhaseRecord:
@@ -44,13 +46,13 @@ def run_removal(job: RemovalJob, guidance: Guidance | None = None, *, lossless: 
     outcome.facts |= {f"loads.{name}": count for name, count in model_loads().items()}
     seconds = round(time.monotonic() - start, 3)
     paths = [*outcome.paths, _write_provenance(job, outcome, seconds)]
-    return PhaseRecord(
-        video=job.video.name,
-        phase=job.phase,
-        key=job.cache_key,
-        artifacts=artifacts_of(paths, job.output_dir),
+    if make_remover(job.engine, job.prior, job.options).fingerprint() != job.engine_fingerprint:
+        raise InputError(f"{job.video.name}: weights were replaced while it was worked on; leave them alone, run again")
+    return record_of(
+        job,
+        paths,
         seconds=seconds,
-        notes=tuple(outcome.notes),
+        notes=outcome.notes,
         facts={**outcome.facts, "pid": os.getpid(), "peak_memory_bytes": peak_memory_bytes()},
     )
 

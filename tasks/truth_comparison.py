@@ -8,7 +8,7 @@ import numpy as np
 from prefect import task
 
 from lib.errors import InputError
-from lib.records import PhaseRecord, artifacts_of
+from lib.records import PhaseRecord
 from lib.video.clip import iter_frames, probe_clip
 from lib.video.comparison import comparison_frames
 from lib.video.presentation import Presentation
@@ -16,6 +16,7 @@ from lib.video.sizes import resize_frame
 from lib.video.writer import write_clip
 from tasks.caching import worth_retrying
 from tasks.comparison import source_frames
+from tasks.recording import record_of
 from tasks.result_jobs import TruthComparisonJob
 
 _GAIN = 4  # small differences are to be seen
@@ -39,13 +40,7 @@ def truth_comparison(job: TruthComparisonJob) -> PhaseRecord:
     ]
     aspect = probe_clip(job.video.video_path).sample_aspect
     write_clip(job.path, comparison_frames(panels), Presentation(Fraction(job.fps), sample_aspect=aspect))
-    return PhaseRecord(
-        video=job.video.name,
-        phase=job.phase,
-        key=job.cache_key,
-        artifacts=artifacts_of([job.path], job.output_dir),
-        seconds=round(time.monotonic() - start, 3),
-    )
+    return record_of(job, [job.path], since=start)
 
 
 def _truth(job: TruthComparisonJob) -> Iterator[np.ndarray]:

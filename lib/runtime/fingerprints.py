@@ -27,13 +27,25 @@ def fingerprint_path(path: Path) -> str:
     Raises FileNotFoundError when nothing is there.
     """
     if not path.is_dir():
-        _require(path)
-        return sha256_file(path)
-    return _combine({name: sha256_file(file) for name, file in _files_below(path).items()})
+        return sha256_file(files_of(path)[""])
+    return _combine({name: sha256_file(file) for name, file in files_of(path).items()})
+
+
+def files_of(path: Path) -> dict[str, Path]:
+    """The files that a fingerprint is made of, by their names: all below a folder, or the file itself, named "".
+
+    Raises:
+        FileNotFoundError: nothing is there.
+    """
+    if path.is_dir():
+        return _files_below(path)
+    _require(path)
+    return {"": path}
 
 
 def fingerprint_weights(path: Path, cache_dir: Path | None = None) -> str:
-    """Like `fingerprint_path`, but a file is read again only if its path, size, mtime or inode has changed.
+    """Like `fingerprint_path`, but a file is read again only if its path, device, inode, size, mtime or ctime has
+    changed.
 
     Args:
         path: Weights file or folder.
@@ -81,7 +93,7 @@ def _combine(digests: dict[str, str]) -> str:
 
 def _memoised_sha256(path: Path, memo_path: Path) -> str:
     info = path.stat()
-    identity = [info.st_size, info.st_mtime_ns, info.st_ino]
+    identity = [info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns]
     key = str(path.absolute())
     entry = _read_memo(memo_path).get(key)
     if isinstance(entry, dict) and entry.get("identity") == identity and isinstance(entry.get("sha256"), str):
