@@ -26,6 +26,7 @@ _MATROSKA_SUBTITLES = ("subrip", "ass", "ssa", "webvtt", "text", "hdmv_pgs_subti
 _MP4_LEAD = Fraction(1, 10)  # seconds before the first frame that are kept: a codec's priming samples
 _LARGEST_JITTER = Fraction(1, 10)  # seconds; times that step back further are broken
 _LONGEST_GAP = Fraction(600)  # seconds; so are times that jump further, and nobody waits for such silence
+_LONGEST_DOUBTFUL_GAP = Fraction(1)  # seconds; where times were broken before
 _SMALLEST_STEP = Fraction(1, 1000)  # seconds
 
 
@@ -71,7 +72,8 @@ class MediaClock:
     def _is_another_clock(self, dts: int, time_base: Fraction) -> bool:
         gap = (dts - self._next) * time_base
         steps_back = self._last is not None and (self._last - dts) * time_base > _LARGEST_JITTER
-        return self._goes_on and (steps_back or abs(gap) > _LONGEST_GAP)
+        longest = _LONGEST_DOUBTFUL_GAP if self.is_broken else _LONGEST_GAP
+        return self._goes_on and (steps_back or abs(gap) > longest)
 
 
 class CopiedAudio:
