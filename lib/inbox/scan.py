@@ -1,5 +1,11 @@
-"""What of an inbox is to be done now, and why the rest is not."""
+"""What of an inbox is to be done now, and why the rest is not.
 
+Whoever puts videos into an inbox need not have the rights of whoever works on them: links that lead out of the inbox
+are not followed, unless that is asked for. This rule is the inbox's own; where a person names folders (a data set of
+auto_refine.py), links are followed wherever they lead.
+"""
+
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -16,7 +22,7 @@ from lib.video.images import list_folder
 from lib.video.suffixes import VIDEO_SUFFIXES, suffix_of, unsupported_kind
 
 _NANO = 1_000_000_000
-LeftKind = Literal["still being copied", "incomplete", "given up", "for another night"]
+LeftKind = Literal["still being copied", "incomplete", "linked outside", "given up", "for another night"]
 
 
 @dataclass(frozen=True)
@@ -79,8 +85,9 @@ def scan_inbox(
 ) -> InboxScan:
     """Look into the inbox; where something has only just changed, look again when it may have settled.
 
-    Only names, sizes and times are looked at. A video is whole if its last change lies `settle_seconds` back, or if two
-    looks so far apart are alike: a file server's clock may differ from this one's.
+    Only names, sizes and times are looked at, and without `follow_links` nothing outside the inbox. A video is whole if
+    its last change lies `settle_seconds` back, or if two looks so far apart are alike: a file server's clock may differ
+    from this one's.
 
     Args:
         wait: whether to wait for the second look, `settle_seconds` at most.
@@ -90,11 +97,12 @@ def scan_inbox(
         InputError: the inbox is missing or cannot be read.
     """
     looker, began = _Looker(settings, ledger, now), now()
-    looks = [_Look.at(folder) for folder in inbox_folders(settings.inbox)]
+    looks = [_Look.at(folder, looker.within) for folder in inbox_folders(settings.inbox)]
     finds = {look.name: looker.judge(look, began) for look in looks}
     recent = [look for look in looks if finds[look.name] is None]
     if recent and wait:
         finds |= looker.look_again(recent, began, sleep)
+    finds = {name: looker.check_links(find) for name, find in finds.items()}
     young = f"changed within the last {settings.settle_seconds:g} seconds"
     left = [Left(name, "still being copied", young) for name, find in finds.items() if find is None]
     return _sorted_out([*filter(None, finds.values()), *left, *_strays(settings.inbox)], settings.max_videos)
@@ -109,8 +117,15 @@ class _Look:
     listing: Listing
 
     @classmethod
-    def at(cls, folder: Path) -> "_Look":
-        return cls(folder, inbox_video(folder), list_files(folder))
+    def at(cls, folder: Path, within: Path | None) -> "_Look":
+        """Look at a folder.
+
+        Args:
+            within: see `list_files`.
+        """
+        listing = list_files(folder, within)
+        outside = Unmatched(folder.name, _link_reason(listing.outside)) if listing.outside else None
+        return cls(folder, outside or inbox_video(folder), listing)
 
     @property
     def name(self) -> str:
@@ -149,6 +164,7 @@ class _Look:
 class _Looker:
     def __init__(self, settings: Inbox, ledger: Ledger, now: Callable[[], float]) -> None:
         self.settings, self.ledger, self.now = settings, ledger, now
+        self.within = None if settings.follow_links else Path(os.path.realpath(settings.inbox))
 
     def judge(self, look: _Look, at: float, *, settled: bool = False) -> Find | None:
         """What to do with a video; None: it has only just changed.
@@ -160,6 +176,8 @@ class _Looker:
         entry = self.ledger.entry(look.name)
         if entry and entry.identity == look.identity and self.ledger.has_result(entry):
             return Done(look.name)
+        if look.listing.outside:
+            return Left(look.name, "linked outside", _link_reason(look.listing.outside))
         if look.half_copied:
             return Left(look.name, "still being copied", look.half_copied)
         if problem := look.problem:
@@ -179,9 +197,15 @@ class _Looker:
         sleep(pause)
         at, finds = self.now(), {}
         for look in looks:
-            again = _Look.at(look.folder)
+            again = _Look.at(look.folder, self.within)
             finds[look.name] = self.judge(again, at, settled=again == look and pause >= settle)
         return finds
+
+    def check_links(self, find: Find | None) -> Find | None:
+        """The same, unless a link out of the inbox has come since to a video that is about to be taken."""
+        if isinstance(find, Ready) and (link := list_files(self.settings.inbox / find.name, self.within).outside):
+            return Left(find.name, "linked outside", _link_reason(link))
+        return find
 
     def _whole(self, look: _Look, entry: Entry | None) -> Ready | Left:
         name, identity, attempts, why = look.name, look.identity, 0, "new"
@@ -198,6 +222,10 @@ class _Looker:
             attempts = entry.attempts
             why = f"{entry.result} is missing" if entry.status == "done" else "the run that had taken it was ended"
         return Ready(name, identity, why, attempts, look.listing.newest)
+
+
+def _link_reason(link: str) -> str:
+    return f"{link} is a link that leads out of the inbox; put a copy in its place, or allow it with --follow_links"
 
 
 def _strays(inbox: Path) -> list[Left]:

@@ -35,6 +35,11 @@ class Inbox(SettingsGroup):
     max_attempts: int = Field(
         default=3, ge=1, description="runs in which a failing video is tried, until its files change"
     )
+    follow_links: bool = Field(
+        default=False,
+        description="also take videos with links that lead out of the inbox: whoever can write to it can then have "
+        "published what you can read",
+    )
     max_videos: int = Field(default=0, ge=0, description="videos of one run at most, the oldest first; 0 = all")
 
 

@@ -49,6 +49,16 @@ def is_folder(path: Path) -> bool:
     return look_at(path).kind == "folder"
 
 
+def leads_out(path: Path, root: Path) -> bool:
+    """Whether a path is a link to something that does not lie below a folder, whatever it goes through.
+
+    Args:
+        path: where it is no link, nothing is resolved and the answer is False.
+        root: absolute and without links.
+    """
+    return path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root)
+
+
 def folder_problem(folder: Path) -> str | None:
     """Why no frame of a folder can be read, as far as its entries tell, or None.
 

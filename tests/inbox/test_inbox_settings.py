@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from flows.command_line import parse
 from lib.settings import AutoRefineSettings
 from lib.settings.inbox import Inbox, InboxSettings
 
@@ -25,6 +26,12 @@ def test_the_run_gets_what_was_set(tmp_path, monkeypatch):
     assert (run.input_output.video_root, run.output_dir) == (tmp_path / "in", tmp_path / "out")
     assert settings.output_dir == Path(tmp_path / "out")
     assert (run.engine.engine, run.execution.gpus, run.execution.shards) == ("propagation", (0, 2), 2)
+
+
+def test_links_are_followed_only_on_demand():
+    words = ["--inbox", "in", "--outbox", "out"]
+    assert not parse(words, InboxSettings)[0].inbox.follow_links
+    assert parse([*words, "--follow_links"], InboxSettings)[0].inbox.follow_links
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """What of an inbox is whole, and what is still being copied."""
 
-import shutil
 import threading
 import time
 
@@ -123,18 +122,6 @@ def test_incomplete_videos_say_what_is_missing(box):
         "dog": ("incomplete", "mask is an empty folder"),
         "emu\u0007": ("incomplete", "the name contains a control character; rename it"),
     }
-
-
-def test_links_are_followed(box, tmp_path):
-    box.add("bear")
-    store = tmp_path / "store"
-    shutil.move(box.inbox / "bear", store)
-    (box.inbox / "bear").symlink_to(store)
-    (box.inbox / "bus").mkdir()
-    for item in ("video.mp4", "mask"):
-        (box.inbox / "bus" / item).symlink_to(store / item)
-    (store / "mask" / "again").symlink_to(store)
-    assert sorted(box.ready()) == ["bear", "bus"]
 
 
 def test_a_link_to_nothing_is_told(box):
