@@ -44,7 +44,7 @@ def promised_bytes(path: Path) -> int | None:
 
 
 def _riff(head: bytes) -> int | None:
-    size = struct.unpack("<I", head[4:8])[0]
+    size = int.from_bytes(head[4:8], "little")
     return 8 + size if size not in (0, 0xFFFFFFFF) else None  # not filled in by who could not seek back
 
 
@@ -61,17 +61,21 @@ def _matroska(file: BinaryIO) -> int | None:
 
 def _element(file: BinaryIO) -> tuple[int, int | None] | None:
     """Name and size of the EBML element that starts here; a size of None is unknown, as of a live recording."""
+    name, size = _number(file), _number(file)
+    if name is None or size is None:
+        return None
+    bits = 7 * len(size)
+    value = int.from_bytes(size, "big") & ((1 << bits) - 1)
+    return int.from_bytes(name, "big"), None if value == (1 << bits) - 1 else value
+
+
+def _number(file: BinaryIO) -> bytes | None:
+    """A number of EBML with its marker: zeros in front of the first bit tell how many bytes follow."""
     first = file.read(1)
     if not first or not first[0]:
         return None
-    length = 9 - first[0].bit_length()
-    name = int.from_bytes(first + file.read(length - 1), "big")
-    first = file.read(1)
-    if not first or not first[0]:
-        return None
-    length = 9 - first[0].bit_length()
-    raw = int.from_bytes(first + file.read(length - 1), "big") & ((1 << 7 * length) - 1)
-    return name, None if raw == (1 << 7 * length) - 1 else raw
+    number = first + file.read(8 - first[0].bit_length())
+    return number if len(number) == 9 - first[0].bit_length() else None
 
 
 def _asf(file: BinaryIO) -> int | None:

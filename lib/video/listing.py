@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lib.video.container_size import promised_bytes
-from lib.video.decode import DEFAULT_FPS, frame_rate, moment, open_video, raw_frames
+from lib.video.decode import DEFAULT_FPS, Findings, frame_rate, open_video, raw_frames
 from lib.video.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _KEPT = 256  # files whose listing is remembered
 # Here a packet need not be a frame: fields in packets of their own, frames that are never shown, broken beginnings.
 _UNRELIABLE_FORMATS, _UNRELIABLE_CODECS = ("mpegts", "mpeg", "mpegvideo", "h264", "hevc"), ("vp8",)
-_STREAMED = ("mpegts", "mpeg")  # constant rate: a gap in time is a frame that was lost
+_STREAMED = ("mpegts", "mpeg")  # parts of these are lost on the way, and a gap in time is what is left
 _TIMED = ("matroska", "flv", "mxf", "asf")  # their duration was measured, not derived from a number of frames
 _GENEROUS = ("asf",)  # whole files of these may store more than there is
 _LEAST_GAP = 1.75  # frames; soft telecine makes gaps of 1.5
@@ -60,15 +60,17 @@ def _list_frames(path: Path, size: int, _mtime: int, _inode: int) -> Listing:
     count, times, fps, leading = packets.count, packets.times, packets.rates[0], packets.leading
     decode = packets.needs_decoding or leading > 0
     if decode:
-        decoded = _decoded_times(path)
+        decoded, packets.broken = _decoded_times(path)
         leading = min(leading, max(count - len(decoded), 0))
         count, times = len(decoded), _continuous(decoded, fps) if _mostly_known(decoded) else None
     stamps = tuple(sorted(times)) if times else None
     shown = tuple(stamp - stamps[0] for stamp in stamps) if stamps else None
-    gaps = _lost_in_gaps(shown) if shown and packets.format in _STREAMED else 0
+    # Where nothing is broken, a gap in time is a pause in the recording.
+    lossy = packets.format in _STREAMED and bool(packets.flagged or packets.broken)
+    gaps = _lost_in_gaps(shown) if shown and lossy else 0
     fps = _plausible_rate(packets.rates, shown, packets.tick)
     varies = shown is not None and not _is_constant(shown, fps, packets.tick)
-    timeline = Timeline(count, fps, shown if varies else None, last=packets.last)
+    timeline = Timeline(count, fps, shown if varies else None, last=packets.last_duration)
     truncation = _truncation(path, size)
     missing = gaps + packets.lost_entries
     # In a whole file, the last of uneven frames may last long.
@@ -91,8 +93,10 @@ class _Packets:
     beyond_file: int  # of these, frames whose bytes are not there
     count: int = 0
     flagged: int = 0
+    broken: int = 0  # frames and packets that decoding found to be damaged
     end: Fraction = Fraction(0)  # of any stream
-    last: Fraction | None = None  # duration of the last frame
+    shown_until: Fraction | None = None  # the video, by a header
+    last: Fraction | None = None  # duration of the packet with the last frame
     first_key: Fraction | None = None  # time of the first frame that can be decoded by itself
     shown: list[Fraction | None] = None  # type: ignore[assignment]
     decoded: list[Fraction | None] = None  # type: ignore[assignment]
@@ -113,6 +117,8 @@ class _Packets:
                 entries=sum(entry.size > 0 for entry in index),
                 beyond_file=sum(entry.pos >= found for entry in index),
             )
+            if packets.format == "mov" and stream.duration and stream.time_base:
+                packets.shown_until = ((stream.start_time or 0) + stream.duration) * stream.time_base
             packets.shown, packets.decoded = [], []
             try:
                 packets._pass_over(container, stream.index)
@@ -148,6 +154,14 @@ class _Packets:
             if len(known) == self.count and len(set(known)) == self.count:
                 return known
         return None
+
+    @property
+    def last_duration(self) -> Fraction | None:
+        """Seconds that the last frame is shown. In mp4, packets that are not in showing order tell something else."""
+        if self.shown_until is None or self.shown == self.decoded or self.times is None:
+            return self.last
+        left = self.shown_until - max(self.times)
+        return left if left > 0 else self.last
 
     @property
     def leading(self) -> int:
@@ -200,8 +214,12 @@ def _mostly_known(times: list[Fraction | None]) -> bool:
     return 2 * sum(time is not None for time in times) > len(times)
 
 
-def _decoded_times(path: Path) -> list[Fraction | None]:
-    return [moment(frame) for frame in raw_frames(path)]
+def _decoded_times(path: Path) -> tuple[list[Fraction | None], int]:
+    """Times of the frames that are decoded, and how much of them is corrupt or cannot be decoded."""
+    findings = Findings()
+    for _ in raw_frames(path, findings=findings):
+        pass
+    return findings.stamps, findings.corrupt + findings.undecodable
 
 
 def _continuous(times: list[Fraction | None], fps: Fraction) -> list[Fraction]:

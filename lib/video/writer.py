@@ -131,12 +131,23 @@ def _encode(path: Path, frames: Iterable[Picture], shown: Presentation, codec: C
         _describe(stream, first, shown, codec)
         if shown.times is not None:
             stream.codec_context.time_base = tick
+        durations: dict[int, int] = {}
         for picture, (start, duration) in zip(
             _pictures(frames, _size(first), codec), _ticks(shown, tick), strict=False
         ):
             picture.pts, picture.duration, picture.time_base = start, duration, tick
-            container.mux(stream.encode(picture))
-        container.mux(stream.encode())
+            durations[start] = duration
+            container.mux(_lasting(stream.encode(picture), shown, durations))
+        container.mux(_lasting(stream.encode(), shown, durations))
+
+
+def _lasting(packets: list[av.Packet], shown: Presentation, durations: dict[int, int]) -> list[av.Packet]:
+    """Packets that last as long as their frames: encoders know of one rate only."""
+    if shown.times is not None:
+        for packet in packets:
+            if packet.pts is not None:
+                packet.duration = durations.pop(packet.pts, packet.duration)
+    return packets
 
 
 def _describe(stream: av.VideoStream, first: Picture, shown: Presentation, codec: Codec) -> None:
@@ -155,6 +166,8 @@ def _describe(stream: av.VideoStream, first: Picture, shown: Presentation, codec
 
 def _options(codec: Codec, shown: Presentation) -> dict[str, str]:
     options = dict(codec.options)
+    if shown.times is not None and codec.container == "mp4":
+        options["bf"] = "0"  # there, times of frames that are not in showing order say nothing on the last one's end
     if shown.top_field_first is not None and codec.name == "libx264":
         options["x264-params"] += ":tff=1" if shown.top_field_first else ":bff=1"
     return options
