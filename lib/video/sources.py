@@ -115,6 +115,9 @@ def kept_chapters(container: InputContainer, window: Window) -> list[Any]:
     return kept
 
 
+_SLIGHT = {"creation_time", "language"}  # carried, but no reason to make what is there already anew
+
+
 def left_behind(source: Path) -> list[str]:
     """What of a source no result carries, such as "cover picture" or "data track tmcd"; for the record."""
     if not source.is_file():
@@ -156,7 +159,7 @@ def _findings(container: InputContainer) -> dict[str, Any]:
         "subtitles": len(streams.subtitles),
         "chapters": len(container.chapters()),
         "attachments": len(streams.attachments),
-        "metadata": sorted(tags - {"creation_time"}),
+        "metadata": sorted(tags - _SLIGHT),
         "dispositions": sorted(str(flag) for flag in flags),
     }
 

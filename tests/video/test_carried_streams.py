@@ -282,7 +282,7 @@ def test_chapters_of_mp4_are_no_data_left_behind(tmp_path):
         ("s.mov", "pcm_s16le", {}, {}),
         ("s.avi", "libmp3lame", {}, {}),
         ("s.mkv", "aac", {"flags": 1, "BPS": "128000", "_STATISTICS_TAGS": "BPS"}, {}),
-        ("s.mkv", "flac", {"language": "deu"}, {"metadata": ["language"]}),
+        ("s.mkv", "flac", {"language": "deu"}, {}),
         ("s.mkv", "aac", {"flags": 9}, {"dispositions": ["comment"]}),
         ("s.mkv", "pcm_s16le", {"layout": "5.1"}, {"channels": 6}),
     ],
@@ -296,7 +296,7 @@ def test_reading_of_a_rich_source(tmp_path):
         "audio": 2,
         "subtitles": 1,
         "chapters": 2,
-        "metadata": ["artist", "language", "title"],
+        "metadata": ["artist", "title"],
         "dispositions": ["forced", "hearing_impaired"],
     }
 
