@@ -43,10 +43,11 @@ def try_lock(path: Path) -> LockedFile | None:
     """Take the exclusive lock on `path` without waiting; None when someone else holds it.
 
     Creates the file and its folder. Processes started later do not inherit the lock.
-    Raises OSError when the file system has no flock.
+    Raises OSError when the file cannot be opened or is a link (its holder would overwrite what the link leads to), and
+    when the file system has no flock.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fd = _open(path)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -59,3 +60,12 @@ def try_lock(path: Path) -> LockedFile | None:
             raise OSError(error.errno, f"cannot lock {path}: {hint}") from error
         raise
     return LockedFile(path, fd)
+
+
+def _open(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise OSError(error.errno, "is a link, expected a lock file or nothing; remove it", str(path)) from None
+        raise

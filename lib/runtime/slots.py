@@ -6,15 +6,21 @@ import multiprocessing
 import os
 import signal
 import socket
+import sys
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from pathlib import Path
 
+from lib.errors import InputError
 from lib.runtime.file_lock import LockedFile, try_lock
 from lib.runtime.fingerprints import default_cache_dir
+from lib.runtime.user_folders import make_private
 
+_TEMPORARY = Path("/tmp")  # noqa: S108 - never TMPDIR, which differs between runs
 _gpu: int | None = None
+_told: set[str] = set()
 
 
 @dataclass(frozen=True)
@@ -32,11 +38,21 @@ class Slot:
     def lease(self, folder: Path) -> LockedFile | None:
         """Take the GPU for this process, without waiting; None while another process, of whatever run, has it.
 
-        The kernel ends the lease however its holder dies. Nobody leases the CPU: only ask where there is a GPU.
+        The kernel ends the lease however its holder dies. Where no lease can be had at all, that is said once, and what
+        is returned keeps nobody off. Nobody leases the CPU: only ask where there is a GPU.
         """
-        lock = try_lock(folder / f"gpu{self.gpu}.{self.copy}.lock")
+        path = folder / f"gpu{self.gpu}.{self.copy}.lock"
+        try:
+            if folder == _temporary_leases():
+                make_private(folder.parent)
+                make_private(folder)
+            lock = try_lock(path)
+        except (InputError, OSError) as error:
+            _tell_once(f"other runs may use the same GPU at the same time, no lease can be taken: {error}")
+            return LockedFile(path, -1)
         if lock is not None:
-            lock.write(f"{os.getpid()}\n")
+            with suppress(OSError):  # a full disk: only whoever looks for the holder misses its number
+                lock.write(f"{os.getpid()}\n")
         return lock
 
 
@@ -45,8 +61,15 @@ def lease_dir() -> Path:
 
     It lies in the cache folder, by machine since a home folder may serve several; in /tmp if that takes no locks.
     """
-    usual = default_cache_dir() / "gpus" / socket.gethostname()
-    return usual if _takes_locks(usual) else Path("/tmp", f"auto-refine-{os.getuid()}", "gpus")  # noqa: S108
+    try:
+        usual = default_cache_dir() / "gpus" / socket.gethostname()
+    except (InputError, RuntimeError):  # no home folder
+        return _temporary_leases()
+    return usual if _takes_locks(usual) else _temporary_leases()
+
+
+def _temporary_leases() -> Path:
+    return _TEMPORARY / f"auto-refine-{os.getuid()}" / "gpus"
 
 
 def _takes_locks(folder: Path) -> bool:
@@ -56,6 +79,12 @@ def _takes_locks(folder: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+def _tell_once(line: str) -> None:
+    if line not in _told:
+        _told.add(line)
+        print(line, file=sys.stderr, flush=True)
 
 
 def init_worker(gpu: int | None) -> None:

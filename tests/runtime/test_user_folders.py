@@ -1,0 +1,46 @@
+"""Home folders that nobody knows are said in a line."""
+
+from pathlib import Path
+
+import pytest
+from another_user import need_root, run_as, unused_uid
+
+from lib.errors import InputError
+from lib.runtime.user_folders import expanded, home_folder
+
+IMPORTS = "from pathlib import Path; from lib.runtime.user_folders import expanded, home_folder"
+COMPLAIN = """
+try:
+    {call}
+except ValueError as error:
+    print(type(error).__name__, error)
+"""
+
+
+def test_the_home_folder_is_found(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert home_folder("the cache") == tmp_path
+    assert expanded(Path("~/a")) == tmp_path / "a"
+    assert expanded(Path("a/~")) == Path("a/~")
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        ('home_folder("the cache")', "has no home folder: HOME is not set, and the password database does not have"),
+        ('expanded(Path("~/weights"))', "~/weights: found no home folder for ~; write the path in full"),
+    ],
+)
+def test_a_user_whom_the_password_database_does_not_have_is_told_so(call, said):
+    need_root()
+    uid = unused_uid()
+    done = run_as(uid, IMPORTS, COMPLAIN.format(call=call))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("InputError ")
+    assert said in done.stdout
+    assert len(done.stdout.splitlines()) == 1
+
+
+def test_an_unknown_users_home_is_told():
+    with pytest.raises(InputError, match="~nobody-of-that-name/a: found no home folder for ~nobody-of-that-name"):
+        expanded(Path("~nobody-of-that-name/a"))
