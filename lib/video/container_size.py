@@ -45,7 +45,9 @@ def promised_bytes(path: Path) -> int | None:
 
 def _riff(head: bytes) -> int | None:
     size = int.from_bytes(head[4:8], "little")
-    return 8 + size if size not in (0, 0xFFFFFFFF) else None  # not filled in by who could not seek back
+    return (
+        8 + size if len(head) >= 8 and size not in (0, 0xFFFFFFFF) else None
+    )  # not filled in by who could not seek back
 
 
 def _matroska(file: BinaryIO) -> int | None:
