@@ -94,9 +94,15 @@ def open_ledger(outbox: Path, run: str) -> Iterator[Ledger]:
 
     Raises:
         LedgerBusyError: another run has it.
-        InputError: the file cannot be understood.
+        InputError: the file cannot be understood, or the outbox is another user's.
     """
-    lock = try_lock(outbox / _LOCK)
+    try:
+        lock = try_lock(outbox / _LOCK)
+    except OSError as error:
+        raise InputError(
+            f"{error.filename or outbox / _LOCK}: cannot be locked ({error.strerror}); work as the user whose outbox "
+            "this is, or give another --outbox"
+        ) from None
     if lock is None:
         holder = (outbox / _LOCK).read_text(errors="replace").strip() or "unknown"
         raise LedgerBusyError(f"{outbox}: another run is at work on it ({holder})")

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
+from lib.runtime.user_folders import expanded
 from lib.settings.engines import Anchor, DiffuEraserOptions, Engine, PropainterPrior
 from lib.settings.groups import (
     BatchExecution,
@@ -64,7 +65,7 @@ class InboxSettings(SettingsGroup):
 
     @model_validator(mode="after")
     def _check_folders(self) -> Self:
-        inbox, outbox = (path.expanduser().absolute() for path in (self.inbox.inbox, self.inbox.outbox))
+        inbox, outbox = (expanded(path).absolute() for path in (self.inbox.inbox, self.inbox.outbox))
         if outbox.is_relative_to(inbox):
             raise ValueError(f"the outbox {outbox} lies in the inbox {inbox}; give a folder beside it")
         return self

@@ -39,6 +39,7 @@ def test_links_are_followed_only_on_demand():
     [
         ({"inbox": {"inbox": "box", "outbox": "box/out"}}, "lies in the inbox"),
         ({"inbox": {"inbox": "box", "outbox": "box"}}, "lies in the inbox"),
+        ({"inbox": {"inbox": "~nobody-of-that-name/in", "outbox": "out"}}, "found no home folder for ~nobody-of"),
         ({"inbox": FOLDERS, "engine": {"engine": "propagation"}, "anchor": {"anchor_method": "sd-inpaint"}}, "anchor"),
         ({"inbox": {**FOLDERS, "max_attempts": 0}}, "greater than or equal to 1"),
     ],

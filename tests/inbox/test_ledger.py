@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from another_user import need_root, open_folder, run_as, unused_uid
 
 from lib.errors import InputError
 from lib.inbox import listing
@@ -117,6 +118,27 @@ def test_only_one_run_at_a_time_even_of_another_process(box):
         other.kill()
     with open_ledger(box.outbox, "mine") as ledger:
         assert ledger.entry("bear") is None
+
+
+def test_another_users_outbox_is_said_in_one_line():
+    need_root()
+    code = """
+from lib.errors import InputError
+try:
+    with open_ledger(Path({outbox!r}), "mine"):
+        pass
+except InputError as error:
+    print(error)
+"""
+    with open_folder() as outbox:
+        outbox.chmod(0o777)
+        with open_ledger(outbox, "root's own"):
+            pass
+        imports = "from pathlib import Path; from lib.inbox.ledger import open_ledger"
+        done = run_as(unused_uid(), imports, code.format(outbox=str(outbox)))
+        assert (done.returncode, done.stderr) == (0, "")
+        said = "cannot be locked (Permission denied); work as the user whose outbox this is, or give another --outbox"
+        assert done.stdout == f"{outbox}/.prefect/inbox.lock: {said}\n"
 
 
 def test_nothing_is_read_to_tell_whether_something_changed(box, monkeypatch):
