@@ -45,6 +45,7 @@ def preview_inputs(run: "Run[Any]") -> None:
             mask_fingerprint=fingerprints.mask,
             processing=run.settings.processing,
             reading=dict(fingerprints.reading),
+            watched=fingerprints.states,
         )
         for video, fingerprints in run.inputs
     ]

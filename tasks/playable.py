@@ -6,12 +6,13 @@ import time
 from prefect import task
 
 from lib.errors import InputError
-from lib.records import PhaseRecord, artifacts_of
+from lib.records import PhaseRecord
 from lib.video.clip import iter_frames, probe_clip
 from lib.video.sizes import fit_longer_side, resize_frame
 from lib.video.writer import write_clip
 from tasks.caching import worth_retrying
 from tasks.preview import even_size
+from tasks.recording import record_of
 from tasks.result_jobs import PlayableJob
 
 _MAX_SIDE = 4096  # pixels of the longer side: more is beyond what decoders in browsers take
@@ -39,11 +40,4 @@ def playable(job: PlayableJob) -> PhaseRecord:
     if (count := probe_clip(job.path).frame_count) != info.frame_count:
         job.path.unlink()
         raise InputError(f"{job.result_path}: {count} of {info.frame_count} frames can be read; run the removal again")
-    return PhaseRecord(
-        video=job.video.name,
-        phase=job.phase,
-        key=job.cache_key,
-        artifacts=artifacts_of([job.path], job.output_dir),
-        seconds=round(time.monotonic() - start, 3),
-        facts={"pid": os.getpid()},
-    )
+    return record_of(job, [job.path], since=start, facts={"pid": os.getpid()})

@@ -9,7 +9,7 @@ import numpy as np
 from prefect import task
 
 from lib.mask_tracks import read_mask_track
-from lib.records import PhaseRecord, artifacts_of
+from lib.records import PhaseRecord
 from lib.report.thumbnails import save_thumbnail
 from lib.video.clip import ClipInfo, iter_frames, probe_clip, read_clip_frame, worked_positions
 from lib.video.comparison import mask_overlay
@@ -17,6 +17,7 @@ from lib.video.masks import dilate
 from lib.video.sizes import fit_longer_side, processing_size, resize_frame
 from lib.video.writer import write_clip
 from tasks.caching import worth_retrying
+from tasks.recording import record_of
 from tasks.result_jobs import PreviewJob
 
 _MAX_SIDE = 1280  # pixels of the longer side
@@ -40,14 +41,7 @@ def preview(job: PreviewJob) -> PhaseRecord:
     shown = info.presentation(positions).whole_frames
     write_clip(job.mask, (resize_frame(frame, size) for frame in _overlays(job, info, positions)), shown)
     save_thumbnail(read_clip_frame(job.mask, len(positions) // 2), job.thumbnail)
-    return PhaseRecord(
-        video=job.video.name,
-        phase=job.phase,
-        key=job.cache_key,
-        artifacts=artifacts_of([job.source, job.mask, job.thumbnail], job.output_dir),
-        seconds=round(time.monotonic() - start, 3),
-        facts={"pid": os.getpid()},
-    )
+    return record_of(job, [job.source, job.mask, job.thumbnail], since=start, facts={"pid": os.getpid()})
 
 
 def _write_source(job: PreviewJob, info: ClipInfo, size: tuple[int, int]) -> Sequence[int]:
@@ -57,7 +51,7 @@ def _write_source(job: PreviewJob, info: ClipInfo, size: tuple[int, int]) -> Seq
     frames = (resize_frame(frame, size) for frame in _frames(job))
     write_clip(job.source, frames, info.presentation(planned).whole_frames)
     count = probe_clip(job.source).frame_count
-    found = worked_positions(info, limit, count)
+    found = worked_positions(info, -1, count)  # the first so many that can be decoded: perhaps some beyond the limit
     positions = [position for position in found if limit < 0 or position < limit]
     if positions != list(planned):  # frames are missing: those that are there keep their times
         frames = (resize_frame(frame, size) for frame in islice(_frames(job), len(positions)))

@@ -9,6 +9,7 @@ from typing import Any
 
 from gallery_support import plain_gallery, study_gallery
 
+from lib.notes import Note, input_note
 from lib.report.gallery import Gallery, GalleryVideo, Variant, VariantResult, write_gallery
 
 
@@ -83,3 +84,27 @@ def test_a_page_of_a_hundred_videos_is_small(tmp_path):
     videos = [dataclasses.replace(gallery.videos[2], name=f"video {index}") for index in range(100)]
     page = write_gallery(dataclasses.replace(gallery, videos=videos), tmp_path / "index.html")
     assert page.stat().st_size < 400_000
+
+
+def test_each_note_is_there_once_and_says_whom_it_is_about(tmp_path):
+    """Phases and variants carry the same ones."""
+    doubt, told, own = input_note("interlaced"), Note("sound re-encoded"), Note("of one variant")
+    results = [VariantResult("a", "done", notes=(told, doubt)), VariantResult("b", "done", notes=(told, own, doubt))]
+    video = GalleryVideo("bear", "done", notes=(told, doubt, Note("worth a look")), results=results)
+    gallery = dataclasses.replace(gallery_without_videos(), videos=[video])
+    (shown,) = data_of(write_gallery(gallery, tmp_path / "index.html"))["videos"]
+    assert shown["notes"] == [
+        {"text": "interlaced", "kind": "input", "variants": []},
+        {"text": "sound re-encoded", "kind": "result", "variants": []},
+        {"text": "worth a look", "kind": "result", "variants": []},
+        {"text": "of one variant", "kind": "result", "variants": ["b"]},
+    ]
+
+
+def test_copies_are_played_and_the_files_themselves_are_linked(tmp_path):
+    copy, file = tmp_path / "report" / "media" / "bear" / "result.mp4", tmp_path / "final" / "bear" / "x.mp4"
+    gallery = small(gallery_without_videos(), result=file, playable=copy, not_carried="stream 2 (data)")
+    (video,) = data_of(write_gallery(gallery, tmp_path / "report" / "index.html"))["videos"]
+    (result,) = video["results"]
+    assert (result["url"], result["file"]) == ("media/bear/result.mp4", "../final/bear/x.mp4")
+    assert result["notCarried"] == "stream 2 (data)"

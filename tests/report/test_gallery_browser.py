@@ -1,16 +1,21 @@
 """The report page in a real headless Chromium, opened as a file: sorted, filtered, opened, played and compared."""
 
 import dataclasses
+from fractions import Fraction
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import numpy as np
 import pytest
 from gallery_support import (
     FPS,
     FRAMES,
+    INTERLACED,
     NAMES,
+    RESIZED,
     SIZE,
     frame_in,
+    marked,
     needs_chromium,
     open_video,
     picture,
@@ -22,6 +27,8 @@ from gallery_support import (
 from playwright.sync_api import Page, expect
 
 from lib.report.gallery import Clip, write_gallery
+from lib.video.presentation import Presentation
+from lib.video.writer import write_clip
 
 pytestmark = needs_chromium
 HALF_FRAME = 0.5 / float(FPS)
@@ -179,6 +186,74 @@ def test_every_link_leads_to_a_file(opened, plain):
     urls = viewer.locator("a, video, img").evaluate_all("all => all.map(one => one.href || one.src)")
     assert len(urls) == 2 + 4 + 2
     assert [url for url in urls if not Path(unquote(urlsplit(url).path)).exists()] == []
+
+
+@pytest.mark.parametrize("kind", ["plain", "study"])
+def test_notes_about_files_differ_from_those_about_results_and_each_is_there_once(opened, request, kind):
+    page = opened(request.getfixturevalue(kind))
+    row = page.locator("#table tr", has_text="bear")
+    assert row.locator(".doubt").inner_text() == "1 note about your files"
+    viewer = open_video(page, "bear")
+    notes = [viewer.locator(f".notes.{kind}") for kind in ("input", "result")]
+    assert [note.locator("h3").inner_text() for note in notes] == ["About your files", "About the result"]
+    assert [note.locator("li").all_inner_texts() for note in notes] == [[INTERLACED], [RESIZED.text]]
+    assert viewer.inner_text().count(INTERLACED) == viewer.inner_text().count(RESIZED.text) == 1
+    grounds = [note.evaluate("note => getComputedStyle(note).backgroundColor") for note in notes]
+    assert grounds[0] != grounds[1]
+    assert viewer.get_by_text("Not carried over from the source: stream 2 (data)").count() == (
+        3 if kind == "study" else 1
+    )
+    page.keyboard.press("Escape")
+    page.locator("#search").fill("interlaced")
+    assert "bear" in names(page)
+
+
+def test_a_copy_is_played_and_the_file_itself_is_linked(opened, tmp_path):
+    gallery = plain_gallery(tmp_path / "media")
+    itself = tmp_path / "deep.mp4"
+    itself.write_bytes(b"as if no browser played it")
+    bear = gallery.videos[2]
+    coarse = Clip("coarse", itself, bear.clips[2].file)
+    result = dataclasses.replace(bear.results[0], result=itself, playable=bear.results[0].result, files=[itself])
+    video = dataclasses.replace(bear, clips=[*bear.clips[:2], coarse], results=[result])
+    page = opened(write_gallery(dataclasses.replace(gallery, videos=[video]), tmp_path / "index.html"))
+    viewer = open_video(page, "bear")
+    assert viewer.get_by_text("This browser cannot play").count() == 0
+    captions = viewer.locator("figcaption").all_inner_texts()
+    assert captions[:2] == ["source", "mask"]
+    assert captions[2:] == [f"{label} · a copy is played of the file" for label in ("coarse", "result")]
+    links = viewer.locator("a").evaluate_all("all => all.map(one => one.href)")
+    assert links == [itself.as_uri()] * 3  # beside the clips, and among the files
+    page.keyboard.press("ArrowRight")
+    assert shown_frames(page) == {1}
+
+
+def test_uneven_frames_are_stepped_one_by_one(opened, tmp_path):
+    """Some last 20 ms and others 300."""
+    lasting = [Fraction(20 if index % 3 else 300, 1000) for index in range(9)]
+    starts = [sum(lasting[:index], Fraction(0)) for index in range(10)]
+    shown = Presentation(Fraction(24), tuple(starts[:-1]), lasting[-1])
+    for name in ("source", "result"):
+        write_clip(tmp_path / f"{name}.mp4", marked(np.full((9, *SIZE, 3), 90, np.uint8)), shown)
+    gallery = plain_gallery(tmp_path / "media")
+    bear = gallery.videos[2]
+    result = dataclasses.replace(bear.results[0], result=tmp_path / "result.mp4")
+    video = dataclasses.replace(
+        bear,
+        clips=[Clip("source", tmp_path / "source.mp4")],
+        results=[result],
+        times=[float(start) for start in starts],
+    )
+    page = opened(write_gallery(dataclasses.replace(gallery, videos=[video]), tmp_path / "index.html"))
+    viewer = open_video(page, "bear")
+    seen = [shown_frames(page)]
+    for _ in range(8):
+        page.keyboard.press("ArrowRight")
+        seen.append(shown_frames(page))
+    assert seen == [{index} for index in range(9)]
+    assert viewer.locator("output").inner_text().startswith("frame 9 of 9 ")
+    page.keyboard.press("ArrowLeft")
+    assert shown_frames(page) == {7}
 
 
 def test_clips_can_be_hidden(opened, plain):
