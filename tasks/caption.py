@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 from uuid import uuid4
@@ -20,7 +21,7 @@ from lib.captioner.environment import CaptionEnv
 from lib.captioner.judge_job import PoolJob
 from lib.captioner.pictures import prepare_pictures
 from lib.captioner.schema import read_prompt_file
-from lib.errors import InputError
+from lib.errors import InputError, attempt
 from lib.notes import Note
 from lib.records import PhaseRecord
 from lib.runtime.fingerprints import sha256_file
@@ -29,6 +30,7 @@ from tasks.jobs import CaptionJob
 from tasks.recording import record_of
 
 End = dict[str, Any]  # {"record": …} or {"error": …}
+_MOST_FRUITLESS = 2  # a run that is killed while it starts is no video's fault
 _NOT_DONE = {"caption": "not captioned", "judge": "not judged"}
 
 
@@ -78,16 +80,20 @@ def run_in_pool(
     ensure_caption_deployment()
     folder = output_dir / ".prefect" / "captions" / uuid4().hex
     waiting, ends = _prepare(makers, folder)
-    while waiting:
-        batch = BatchFolder(folder / str(len(waiting)))
+    fruitless = 0  # runs in a row that ended before any video
+    for number in count():
+        if not waiting:
+            break
+        batch = BatchFolder(folder / str(number))
         batch.write(captioner, waiting)
-        stopped_by = _run(batch, env, f"{work} x{len(waiting)}", timeout, gpu)
+        stopped_by, ran = _run(batch, env, f"{work} x{len(waiting)}", timeout, gpu)
         ends |= batch.ended()
         culprit = batch.interrupted()
         if culprit:
             ends[culprit] = {"error": f"the caption process died while it worked on this video ({stopped_by})"}
         remaining = [job for job in waiting if job.name not in ends]
-        if len(remaining) == len(waiting):
+        fruitless = fruitless + 1 if len(remaining) == len(waiting) else 0
+        if fruitless == _MOST_FRUITLESS or (fruitless and not ran):
             ends |= {job.name: {"error": f"{_NOT_DONE[work]}: {stopped_by}"} for job in remaining}
             break
         waiting = remaining
@@ -99,10 +105,11 @@ def _prepare(makers: Mapping[str, Callable[[Path], PoolJob]], folder: Path) -> t
     prepared: list[PoolJob] = []
     ends: dict[str, End] = {}
     for index, (name, make) in enumerate(makers.items()):
-        try:
-            prepared.append(make(folder / "pictures" / str(index)))
-        except InputError as error:
-            ends[name] = {"error": str(error)}
+        job = attempt(partial(make, folder / "pictures" / str(index)), name)
+        if isinstance(job, InputError):
+            ends[name] = {"error": str(job)}
+        else:
+            prepared.append(job)
     return prepared, ends
 
 
@@ -137,14 +144,14 @@ def _plain_job(job: CaptionJob, force: bool) -> caption_job.CaptionJob:
     )
 
 
-def _run(batch: BatchFolder, env: CaptionEnv, name: str, timeout: float, gpu: int | None) -> str:
-    """Run the batch; in words, how it ended."""
+def _run(batch: BatchFolder, env: CaptionEnv, name: str, timeout: float, gpu: int | None) -> tuple[str, bool]:
+    """Run the batch; in words, how it ended, and whether it ran at all."""
     try:
         run = run_caption_batch(batch, env, name, timeout, gpu)
     except CaptionPoolError as error:
         get_run_logger().error("%s", error)
-        return str(error)
-    return f"caption run {run.name} ended {run.state.name if run.state else 'without a state'}"
+        return str(error), False
+    return f"caption run {run.name} ended {run.state.name if run.state else 'without a state'}", True
 
 
 @task(

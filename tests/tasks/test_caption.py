@@ -63,6 +63,43 @@ def test_a_process_that_dies_costs_only_the_video_it_was_working_on(jobs, monkey
     assert "died while it worked on this video (caption run caption x3 ended Crashed)" in ends["car"]["error"]
 
 
+@pytest.mark.parametrize("deaths", [1, 2])
+def test_a_run_that_is_killed_before_any_video_gets_one_more_try(jobs, monkeypatch, deaths):
+    runs: list[list[str]] = []
+
+    def run_and_die_early(folder: BatchFolder, *_: object) -> SimpleNamespace:
+        runs.append([job.name for job in folder.read()[1]])
+        if len(runs) > deaths:
+            caption_until(folder, None)
+        return SimpleNamespace(name="caption x3", state=SimpleNamespace(name="Crashed"))
+
+    monkeypatch.setattr(caption_module, "run_caption_batch", run_and_die_early)
+    ends = run(jobs)
+    assert runs == [list(NAMES)] * 2
+    if deaths == 1:
+        assert all("record" in end for end in ends.values())
+    else:
+        assert all("not captioned: caption run caption x3 ended Crashed" in end["error"] for end in ends.values())
+
+
+def test_whatever_one_video_makes_go_wrong_is_its_own_failure(jobs, monkeypatch):
+    def run_all(folder: BatchFolder, *_: object) -> SimpleNamespace:
+        caption_until(folder, None)
+        return SimpleNamespace(name="caption x2", state=SimpleNamespace(name="Completed"))
+
+    def prepare(job: CaptionJob, *_: object) -> object:
+        if job.name == "car":
+            raise MemoryError("no room for car")
+        return original(job, *_)  # type: ignore[arg-type]
+
+    original = caption_module.prepare_pictures
+    monkeypatch.setattr(caption_module, "prepare_pictures", prepare)
+    monkeypatch.setattr(caption_module, "run_caption_batch", run_all)
+    ends = run(jobs)
+    assert "MemoryError: no room for car" in ends["car"]["error"]
+    assert {name for name, end in ends.items() if "record" in end} == {"bear", "dog"}
+
+
 def test_a_pool_without_a_worker_is_a_reason_for_every_video(jobs, monkeypatch):
     def refuse(*_: object) -> None:
         raise CaptionPoolError("no worker polls the pool caption-pool")
