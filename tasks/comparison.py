@@ -40,9 +40,15 @@ def comparison(job: ComparisonJob) -> PhaseRecord:
         (job.third_title, iter_frames(job.third_path) if job.third_path else masked(gray_hole)),
         (job.engine_title, iter_frames(job.refined_path)),
     ]
-    shown = Presentation(Fraction(job.fps), sample_aspect=info.sample_aspect)
-    notes = write_clip(job.path, comparison_frames(panels), shown)
+    notes = write_clip(job.path, comparison_frames(panels), comparison_times(info, positions, job.fps))
     return record_of(job, [job.path], since=start, notes=notes)
+
+
+def comparison_times(info: ClipInfo, positions: Sequence[int], fps: int) -> Presentation:
+    """How a comparison is shown: at its own rate, or when the source's frames are where these come irregularly."""
+    if info.timeline.times:
+        return info.presentation(positions).whole_frames
+    return Presentation(Fraction(fps), sample_aspect=info.sample_aspect)
 
 
 def source_frames(job: ComparisonJob | TruthComparisonJob) -> Iterator[np.ndarray]:

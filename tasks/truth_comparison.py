@@ -2,20 +2,18 @@
 
 import time
 from collections.abc import Iterator
-from fractions import Fraction
 
 import numpy as np
 from prefect import task
 
 from lib.errors import InputError
 from lib.records import PhaseRecord
-from lib.video.clip import iter_frames, probe_clip
+from lib.video.clip import iter_frames, probe_clip, worked_positions
 from lib.video.comparison import comparison_frames
-from lib.video.presentation import Presentation
 from lib.video.sizes import resize_frame
 from lib.video.writer import write_clip
 from tasks.caching import worth_retrying
-from tasks.comparison import source_frames
+from tasks.comparison import comparison_times, source_frames
 from tasks.recording import record_of
 from tasks.result_jobs import TruthComparisonJob
 
@@ -38,8 +36,9 @@ def truth_comparison(job: TruthComparisonJob) -> PhaseRecord:
         ("Ground truth", _truth(job)),
         (f"Difference x{_GAIN}", _differences(job)),
     ]
-    aspect = probe_clip(job.video.video_path).sample_aspect
-    write_clip(job.path, comparison_frames(panels), Presentation(Fraction(job.fps), sample_aspect=aspect))
+    info = probe_clip(job.video.video_path)
+    positions = worked_positions(info, job.processing.video_length, probe_clip(job.result_path).frame_count)
+    write_clip(job.path, comparison_frames(panels), comparison_times(info, positions, job.fps))
     return record_of(job, [job.path], since=start)
 
 

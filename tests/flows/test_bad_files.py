@@ -159,7 +159,8 @@ def test_results_keep_what_their_sources_had(
 
 def test_frames_are_shown_when_the_source_shows_them(run: tuple[Command, Path]) -> None:
     wanted = [0, 40, 80, 200, 240, 280, 500, 541, 582, 900, 940, 980]
-    for path in ("phase1/good_variable/propagation.mp4", "final/good_variable/propagation.mkv"):
+    files = ("phase1/good_variable/propagation.mp4", "final/good_variable/propagation.mkv")
+    for path in (*files, "final/good_variable/comparison_4in1.mp4", "report/media/good_variable/source.mp4"):
         with av.open(run[1] / path) as container:
             assert [round(frame.time * 1000) for frame in container.decode(video=0)] == wanted
 
