@@ -168,9 +168,14 @@ def _notes_of_results(video: GalleryVideo) -> list[Note]:
 
 
 def _note(note: Note, video: GalleryVideo) -> dict[str, Any]:
-    """A note with the variants that it is about, where it is not about all."""
-    about = [result.variant for result in video.results if note in result.notes]
-    return {"text": note.text, "kind": note.kind, "variants": about if len(about) < len(video.results) else []}
+    """A note with the variants that it is about, where it is not about all; files are the same for all."""
+    own = [result for result in video.results if not result.same_as]
+    about = [result.variant for result in own if note in result.notes]
+    return {
+        "text": note.text,
+        "kind": note.kind,
+        "variants": about if note.kind == "result" and len(about) < len(own) else [],
+    }
 
 
 def _played(file: Path | None, copy: Path | None, folder: Path) -> dict[str, str]:
