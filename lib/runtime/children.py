@@ -8,15 +8,10 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from lib.runtime import guard
-
-# never through a proxy: the server is on this machine
-_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class ChildError(RuntimeError):
@@ -31,23 +26,34 @@ class GuardedProcess:
         env: The whole environment of the command.
         log_path: File that output is appended to; the command then runs in a session of its own, where no terminal
             signal reaches it. None: it shares terminal, stdin and process group with this process.
+        cwd: Where it runs; None: where this process does.
+        pass_fds: Open files that the command gets under the same numbers.
     """
 
-    def __init__(self, command: Sequence[str], env: Mapping[str, str], log_path: Path | None) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        env: Mapping[str, str],
+        log_path: Path | None,
+        cwd: Path | None = None,
+        pass_fds: tuple[int, ...] = (),
+    ) -> None:
         self.log_path = log_path
         control_read, self._control = os.pipe()
         with contextlib.ExitStack() as stack:
             stack.callback(os.close, control_read)
             log = None if log_path is None else stack.enter_context(log_path.open("ab"))
             control = ["--control-fd", str(control_read)] if log is None else []
+            passed = [word for fd in pass_fds for word in ("--pass-fd", str(fd))]
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", guard.__file__, *control, *command],
+                [sys.executable, "-I", "-S", guard.__file__, *control, *passed, *command],
                 env=dict(env),
+                cwd=cwd,
                 stdin=None if log is None else control_read,
                 stdout=log,
                 stderr=log,
                 start_new_session=log is not None,
-                pass_fds=(control_read,) if log is None else (),
+                pass_fds=(*pass_fds, control_read) if log is None else pass_fds,
             )
 
     @property
@@ -88,21 +94,39 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_until_healthy(url: str, process: GuardedProcess, timeout: float = 120.0) -> None:
-    """Wait until GET `url` answers 200.
+def listen_locally() -> socket.socket:
+    """A listening socket on a TCP port of 127.0.0.1 that nobody else can take while the socket, or a copy, is open.
 
-    Raises ChildError, with the last lines of the process's log, when it ends first or `timeout` seconds pass.
+    It listens from the start: a port that is only bound can be taken over.
+    """
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen()
+    return listener
+
+
+def wait_for_answer(answers: Callable[[], bool], what: str, process: GuardedProcess, timeout: float = 120.0) -> None:
+    """Wait until `answers` returns without an OSError.
+
+    Args:
+        answers: Asks the process; False: somebody else answered.
+        what: Its name in messages.
+
+    Raises:
+        ChildError: the process ended first, somebody else answered, or `timeout` seconds passed; with the last lines
+            of the process's log.
     """
     deadline = time.monotonic() + timeout
     while True:
         code = process.poll()
         if code is not None:
-            raise ChildError(f"the process behind {url} ended with code {code}{log_tail(process.log_path)}")
-        with contextlib.suppress(OSError, urllib.error.URLError):
-            if _OPENER.open(url, timeout=2).status == 200:
+            raise ChildError(f"{what} ended with code {code}{log_tail(process.log_path)}")
+        with contextlib.suppress(OSError):
+            if answers():
                 return
+            raise ChildError(f"{what} did not prove to be ours{log_tail(process.log_path)}")
         if time.monotonic() > deadline:
-            raise ChildError(f"no answer from {url} within {timeout:.0f} s{log_tail(process.log_path)}")
+            raise ChildError(f"no answer from {what} within {timeout:.0f} s{log_tail(process.log_path)}")
         time.sleep(0.05)
 
 

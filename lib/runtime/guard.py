@@ -1,6 +1,6 @@
 """Runs a command and takes its whole tree of descendants down with it (Linux).
 
-    python -I -S guard.py [--control-fd N] [--grace SECONDS] COMMAND…
+    python -I -S guard.py [--control-fd N] [--pass-fd N] [--grace SECONDS] COMMAND…
 
 A subreaper: descendants that lost their parent or moved to another session stay below this process. They all get
 SIGTERM, then SIGKILL after the grace time, when the command ends, when SIGTERM arrives, or when the control pipe
@@ -122,11 +122,11 @@ def _numbers(signals: int) -> bytes:
         return b""
 
 
-def _supervise(command: list[str], control: int, grace: float) -> int:
+def _supervise(command: list[str], control: int, passed: list[int], grace: float) -> int:
     signals = _listen_for_signals()
     background = control == 0
     stdin = subprocess.DEVNULL if background else None
-    leader = subprocess.Popen(command, stdin=stdin, start_new_session=background).pid
+    leader = subprocess.Popen(command, stdin=stdin, start_new_session=background, pass_fds=passed).pid
     interrupts = 0
     while True:
         ready = select.select([signals, control], [], [])[0]
@@ -155,11 +155,12 @@ def _supervise(command: list[str], control: int, grace: float) -> int:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Run a command; take its whole process tree down with it.")
     parser.add_argument("--control-fd", type=int, default=0)
+    parser.add_argument("--pass-fd", type=int, action="append", default=[], help="open file that the command gets")
     parser.add_argument("--grace", type=float, default=TERM_GRACE)
     parser.add_argument("command", nargs=argparse.REMAINDER)
     options = parser.parse_args()
     become_subreaper()
-    return _supervise(options.command, options.control_fd, options.grace)
+    return _supervise(options.command, options.control_fd, options.pass_fd, options.grace)
 
 
 if __name__ == "__main__":

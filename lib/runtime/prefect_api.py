@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import time
 import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import tomllib
 
+from lib.runtime.api_client import ApiClient
+from lib.runtime.login import Login
+
 FLOW_PROCESS_MARKER = "AUTO_REFINE_FLOW_PROCESS"
+DATABASE_NAME = "prefect.db"
 _UNFINISHED = ["RUNNING", "PENDING", "SCHEDULED", "CANCELLING", "PAUSED"]
 _PAGE = 200
 _KEPT_PREFIX = "PREFECT_LOGGING_"  # the only settings of the user's own that an embedded stack obeys
-_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def api_configured() -> bool:
@@ -64,11 +64,16 @@ def embedded_environment(state_dir: Path, inherited: Mapping[str, str]) -> dict[
     }
 
 
-def server_environment(state_dir: Path, base: Mapping[str, str], *, with_ui: bool) -> dict[str, str]:
-    """`base` plus what only the API server needs."""
+def server_environment(
+    state_dir: Path, base: Mapping[str, str], login: Login, server_url: str, *, with_ui: bool
+) -> dict[str, str]:
+    """`base` plus what only the API server needs, which must run in `state_dir`."""
     env = {
         **base,
-        "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{state_dir / 'prefect.db'}",
+        **login.server_environment(),
+        # relative: no release of SQLAlchemy takes a path with ?, # and % as it is, and they differ in how to quote it
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{DATABASE_NAME}",
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": server_url,
         "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(state_dir / "ui"),
         "PREFECT_SERVER_UI_API_URL": "/api",
         "PREFECT_SERVER_UI_ENABLED": str(with_ui).lower(),
@@ -77,7 +82,7 @@ def server_environment(state_dir: Path, base: Mapping[str, str], *, with_ui: boo
     return env if with_ui else {**env, "PREFECT__SERVER_EPHEMERAL": "1"}
 
 
-def mark_stale_runs_crashed(api_url: str) -> int:
+def mark_stale_runs_crashed(api: ApiClient) -> int:
     """Mark every unfinished flow and task run Crashed; returns how many there were.
 
     Only right for whoever owns the whole database and has started nothing yet.
@@ -87,15 +92,15 @@ def mark_stale_runs_crashed(api_url: str) -> int:
     marked: set[str] = set()
     for kind in ("flow_runs", "task_runs"):
         query = {kind: {"state": {"type": {"any_": _UNFINISHED}}}, "limit": _PAGE}
-        while fresh := {run["id"] for run in _post(f"{api_url}/{kind}/filter", query)} - marked:
+        while fresh := {run["id"] for run in api.post(f"{kind}/filter", query)} - marked:
             for run_id in fresh:
                 with contextlib.suppress(urllib.error.HTTPError):  # one refused run must not block the output folder
-                    _post(f"{api_url}/{kind}/{run_id}/set_state", request)
+                    api.post(f"{kind}/{run_id}/set_state", request)
             marked |= fresh
     return len(marked)
 
 
-def wait_until_recorded(api_url: str, timeout: float = 5.0) -> None:
+def wait_until_recorded(api: ApiClient, timeout: float = 5.0) -> None:
     """Wait until the server has written the task runs that it was told about.
 
     Clients report them as events, which it takes in at leisure; what is in its queue at its end is lost.
@@ -105,16 +110,8 @@ def wait_until_recorded(api_url: str, timeout: float = 5.0) -> None:
     unfinished = {"task_runs": {"state": {"type": {"any_": _UNFINISHED}}}}
     last, repeats = (-1, -1), 0
     while time.monotonic() < deadline:
-        now = (_post(f"{api_url}/task_runs/count", {}), _post(f"{api_url}/task_runs/count", unfinished))
+        now = (api.post("task_runs/count", {}), api.post("task_runs/count", unfinished))
         last, repeats = now, repeats + 1 if now == last else 0
         if repeats >= (1 if now[1] == 0 else 6):
             return
         time.sleep(0.15)
-
-
-def _post(url: str, body: object) -> Any:
-    request = urllib.request.Request(  # noqa: S310
-        url, data=json.dumps(body).encode(), headers={"Content-Type": "application/json"}
-    )
-    with _OPENER.open(request, timeout=30) as answer:
-        return json.load(answer)

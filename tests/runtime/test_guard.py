@@ -8,7 +8,7 @@ import pytest
 from probes import ROOT, assert_all_gone, environment, marked_processes, python, start, wait_for
 
 from lib.runtime import guard
-from lib.runtime.children import ChildError, GuardedProcess, free_port, wait_until_healthy
+from lib.runtime.children import ChildError, GuardedProcess, listen_locally, wait_for_answer
 
 # a leader and a child that may ignore SIGTERM, the child and an orphan in sessions of their own
 TREE = """
@@ -119,8 +119,33 @@ def test_foreground_command_keeps_stdin_and_gets_one_sigint(tmp_path):
     assert [process.communicate(timeout=60)[0].count("interrupted") for process in (group, launcher)] == [1, 1]
 
 
+def refuses() -> bool:
+    raise ConnectionRefusedError
+
+
 def test_server_that_ends_early_is_quoted(tmp_path):
-    process = GuardedProcess([sys.executable, "-c", "print('port is taken')"], environment("early"), tmp_path / "log")
-    with pytest.raises(ChildError, match=r"(?s)ended with code 0.*port is taken"):
-        wait_until_healthy(f"http://127.0.0.1:{free_port()}/health", process, timeout=10)
+    process = GuardedProcess([sys.executable, "-c", "print('no memory')"], environment("early"), tmp_path / "log")
+    with pytest.raises(ChildError, match=r"(?s)the server ended with code 0.*no memory"):
+        wait_for_answer(refuses, "the server", process, timeout=10)
     process.stop()
+
+
+def test_a_server_that_is_not_ours_or_silent_is_told(tmp_path):
+    process = GuardedProcess(["sleep", "60"], environment("silent"), tmp_path / "log")
+    with pytest.raises(ChildError, match="did not prove to be ours"):
+        wait_for_answer(lambda: False, "the server", process)
+    with pytest.raises(ChildError, match="no answer from the server within 0 s"):
+        wait_for_answer(refuses, "the server", process, timeout=0.1)
+    process.stop()
+
+
+def test_the_command_gets_open_files_and_its_folder(tmp_path):
+    with listen_locally() as listener:
+        fd = listener.fileno()
+        code = f"import os, socket; print(socket.socket(fileno={fd}).getsockname()[1], os.getcwd())"
+        log = tmp_path / "log"
+        command = [sys.executable, "-c", code]
+        process = GuardedProcess(command, environment("files"), log, cwd=tmp_path, pass_fds=(fd,))
+        wait_for("end", lambda: process.poll() is not None, 20)
+        assert log.read_text() == f"{listener.getsockname()[1]} {tmp_path}\n"
+        process.stop()

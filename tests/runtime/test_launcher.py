@@ -12,8 +12,10 @@ import pytest
 from probes import assert_all_gone, environment, marked_processes, python, start, wait_for
 
 SCRIPT = """
-import json, os, signal, subprocess, sys, time, urllib.request
+import json, os, signal, subprocess, sys, time
 from pathlib import Path
+from lib.runtime.api_client import ApiClient
+from lib.runtime.login import Login
 from lib.runtime.launcher import api_configured, is_flow_process, run_embedded, wait_for_stack
 
 folder, mode = Path(sys.argv[1]), sys.argv[2]
@@ -24,10 +26,11 @@ if not is_flow_process():
 if mode == "runs":
     wait_for_stack()
 
+api = ApiClient(int(os.environ["PREFECT_API_URL"].split(":")[2].removesuffix("/api")),
+                Login(os.environ["PREFECT_API_AUTH_STRING"]))
+
 def call(path, **body):
-    request = urllib.request.Request(os.environ["PREFECT_API_URL"] + path, json.dumps(body).encode())
-    request.add_header("Content-Type", "application/json")
-    return json.load(urllib.request.urlopen(request))
+    return api.post(path.removeprefix("/"), body)
 
 def states(kind):
     return {run["name"]: run["state_type"] for run in call(f"/{kind}/filter")}
@@ -56,9 +59,7 @@ while not (folder / "go").exists():
     time.sleep(0.1)
 pool_like.kill()
 sys.exit(7)
-""".replace(
-    "if states_ok() else []", 'if any(pool["name"] == "test-pool" for pool in call("/work_pools/filter")) else []'
-)
+"""
 
 
 def get(url: str) -> bytes:
@@ -71,7 +72,7 @@ class Launch:
 
     def __init__(self, root: Path, mode: str) -> None:
         self.mark = f"launcher-{mode}"
-        self.results = root / "Ergebnis 1 – é"
+        self.results = root / "Ergebnis 1? #2 %41 – é"
         self.results.mkdir(exist_ok=True)
         for name in ("report.json", "go"):
             (self.results / name).unlink(missing_ok=True)
@@ -150,7 +151,7 @@ def test_exit_code_ui_and_second_launcher(launch, root):
     assert str(one.process.pid) in message
 
     url = report["PREFECT_API_URL"].removesuffix("/api")
-    assert one.text() == f"UI: {url}\n"
+    assert one.text() == f"UI: {url} (login: see {state / 'client.env'})\n"
     assert b"<html" in get(url + "/").lower()
     settings = json.loads(get(url + "/ui-settings"))
     assert settings["api_url"] == "/api"

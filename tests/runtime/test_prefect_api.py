@@ -6,7 +6,9 @@ import threading
 
 import pytest
 
+from lib.runtime.api_client import ApiClient
 from lib.runtime.database import ServerDatabase
+from lib.runtime.login import Login
 from lib.runtime.prefect_api import api_configured, embedded_environment, is_flow_process, wait_until_recorded
 
 PROFILES = """
@@ -68,11 +70,17 @@ def counting_api():
     steps, given = [], []
 
     class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.answer(b'{"token": "t"}')
+
         def do_POST(self):
+            assert self.headers["Prefect-Csrf-Token"] == "t"
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             step = steps[min(len(given) // 2, len(steps) - 1)]
             given.append(step["task_runs" in body])
-            answer = str(given[-1]).encode()
+            self.answer(str(given[-1]).encode())
+
+        def answer(self, answer: bytes):
             self.send_response(200)
             self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
@@ -83,7 +91,7 @@ def counting_api():
 
     with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/api", steps, given
+        yield ApiClient(server.server_port, Login.new()), steps, given
         server.shutdown()
 
 
@@ -96,9 +104,9 @@ def counting_api():
     ],
 )
 def test_waits_until_nothing_more_is_recorded(counting_api, counts, polls):
-    url, steps, given = counting_api
+    api, steps, given = counting_api
     steps += counts
-    wait_until_recorded(url)
+    wait_until_recorded(api)
     assert len(given) == 2 * polls
 
 
