@@ -33,6 +33,9 @@ class RunOptions(BaseModel):
     )
     plan: bool = Field(default=False, description="only print what would be done for each video and phase")
     keep_ui: bool = Field(default=False, description="serve Prefect's UI, also after the run, until Ctrl-C")
+    allowed_hosts: tuple[str, ...] = Field(
+        default=(), description="names other than localhost by which this run's server may be called, as behind a proxy"
+    )
 
 
 AnySettings = RunSettings | InboxSettings

@@ -39,7 +39,14 @@ def _act(settings: InboxSettings, options: RunOptions, words: list[str]) -> int:
         return run_flow(INBOX, settings)
     check_output_dir(settings.output_dir)
     state_dir, script = settings.output_dir / ".prefect", [str(INBOX.script), *words]
-    return run_embedded(state_dir, script, pools=INBOX.pools, keep_ui=options.keep_ui, early_flow=True)
+    return run_embedded(
+        state_dir,
+        script,
+        pools=INBOX.pools,
+        keep_ui=options.keep_ui,
+        early_flow=True,
+        allowed_hosts=options.allowed_hosts,
+    )
 
 
 def plan_text_of(settings: InboxSettings) -> str:

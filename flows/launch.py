@@ -82,6 +82,7 @@ def _act(program: Program, settings: Any, options: RunOptions, words: list[str])
         pools=program.pools,
         keep_ui=options.keep_ui,
         early_flow=True,
+        allowed_hosts=options.allowed_hosts,
     )
 
 

@@ -3,6 +3,7 @@
 import re
 import shutil
 import signal
+from pathlib import Path
 
 import pytest
 from embedded_support import Command, wait_until
@@ -10,6 +11,12 @@ from playwright.sync_api import sync_playwright
 from tests_support import Dataset
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+def password(command: Command) -> str:
+    """As a person takes it from the file that the command names, where it does not print to a terminal."""
+    (path,) = re.findall(r"\(login: see (.+)\)$", command.text().splitlines()[0])
+    return dict(line.split("=", 1) for line in Path(path).read_text().splitlines())["PREFECT_API_AUTH_STRING"]
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="Debian's package chromium is not installed")
@@ -25,6 +32,8 @@ def test_the_run_page_shows_phases_videos_and_reasons(dataset: Dataset, tmp_path
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
         page = browser.new_page(viewport={"width": 1400, "height": 1000})
         page.goto(f"{url}/runs")
+        page.locator("input[type=password]").fill(password(command))
+        page.keyboard.press("Enter")
         page.get_by_text("auto-refine out").first.click()
         page.get_by_text("of 2 videos have a result").first.wait_for(timeout=30_000)
         body = page.inner_text("body")
