@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -50,7 +50,7 @@ def orientation_of(frame: VideoFrame) -> Orientation:
     from av.sidedata.sidedata import SideDataContainer
 
     # Not `frame.side_data`: the two would hold each other, and decoded frames pile up until Python looks for cycles.
-    found = SideDataContainer(frame).get(_MATRIX)
+    found = cast(Any, SideDataContainer)(frame).get(_MATRIX)
     if found is None:
         return UPRIGHT
     values = struct.unpack("<9i", bytes(found)[:36])
