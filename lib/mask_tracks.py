@@ -1,7 +1,7 @@
 """The masks of a clip, read as a run's settings say: the same for whoever removes, shows or measures."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +26,13 @@ def read_mask_track(clip: ClipInfo, masks: Path, processing: Processing, positio
         clip.timeline,
         (clip.height, clip.width),
         positions=positions,
+        limit=processing.video_length,
         threshold=processing.mask_threshold,
         object_ids=processing.object_ids,
         invert=processing.invert_mask,
         sample_aspect=clip.sample_aspect,
     )
-    return MaskTrack(track.masks, track.notes + inversion_notes(track.masks, processing.invert_mask))
+    return replace(track, notes=track.notes + inversion_notes(track.masks, processing.invert_mask))
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ def look_at_masks(clip: ClipInfo, masks: Path, processing: Processing, positions
         InputError: they cannot be found, opened, paired or brought to the clip's size.
     """
     options: dict[str, Any] = {
+        "limit": processing.video_length,
         "threshold": processing.mask_threshold,
         "object_ids": processing.object_ids,
         "sample_aspect": clip.sample_aspect,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,8 @@ from lib.captioner.frames import caption_frame_indices, crop_around, gray_out, h
 from lib.errors import InputError
 from lib.video.clip import FRAME_SUFFIXES, ClipInfo, probe_clip, read_clip_frame, worked_positions
 from lib.video.decode import DEFAULT_FPS
-from lib.video.images import list_folder, list_images
-from lib.video.masks import read_masks
-from lib.video.pictures import open_image, read_frame_picture, upright
+from lib.video.masks import MaskTrack, count_masks, mask_size, read_masks
+from lib.video.pictures import read_frame_picture
 from lib.video.timeline import Timeline
 
 
@@ -25,11 +25,12 @@ def read_from_video(job: CaptionJob) -> tuple[CaptionPicture, ...]:
         InputError: video or masks are missing, unreadable or empty.
     """
     video = Path(job.video_path)
-    masks = _read_masks(job, video)
-    captionable = captionable_frames(len(masks), Path(job.mask_path))
+    track = _read_track(job, video)
+    masks, captionable = track.masks, captionable_frames(track, Path(job.mask_path))
     is_source = job.video_path == (job.frames_path or job.video_path)
     pictures = []
-    for index in caption_frame_indices(captionable, job.frame_strategy, job.num_sample_frames):
+    for choice in caption_frame_indices(len(captionable), job.frame_strategy, job.num_sample_frames):
+        index = captionable[choice]
         frame = read_frame(video, index, deinterlace=job.deinterlace and is_source)
         hole = hole_in_frame(masks[index], frame.shape[:2], job.mask_dilation_iter)
         pictures.append(CaptionPicture(gray_out(frame, hole), hole, index))
@@ -43,30 +44,30 @@ def read_object(job: CaptionJob) -> np.ndarray:
         InputError: as `read_from_video`, of `object_video`.
     """
     video = Path(job.object_video)
-    masks = _read_masks(job, video)
+    masks = _read_track(job, video).masks
     index = int(masks.sum(axis=(1, 2)).argmax())
     frame = read_frame(video, index, deinterlace=job.deinterlace)
     return crop_around(frame, resize_nearest(masks[index], frame.shape[:2]))
 
 
-def _read_masks(job: CaptionJob, video: Path) -> np.ndarray:
-    """(T, h, w) bool masks of all frames that count: a clip is empty or not, whichever of its frames is shown."""
+def _read_track(job: CaptionJob, video: Path) -> MaskTrack:
+    """Masks at their own size of all frames that count: a clip is empty or not, whichever of its frames is shown."""
     for path in (video, Path(job.mask_path)):
         if not path.exists():
             raise InputError(f"{path}: not found; expected a video, a folder of frames or a picture")
     clip, limit = _clip_of(Path(job.frames_path or job.video_path)), job.video_length
     shown = count_frames(video)
     count = min(shown, limit) if limit > 0 else shown
-    track = read_masks(
+    return read_masks(
         Path(job.mask_path),
         clip.timeline,
-        _own_size(Path(job.mask_path)),
+        mask_size(Path(job.mask_path)),
         positions=worked_positions(clip, limit, min(count, clip.frame_count)),
+        limit=limit,
         threshold=job.mask_threshold,
         object_ids=job.object_ids,
         invert=job.invert_mask,
     )
-    return track.masks
 
 
 def _clip_of(path: Path) -> ClipInfo:
@@ -92,25 +93,13 @@ def read_frame(path: Path, index: int, *, deinterlace: bool = False) -> np.ndarr
     return read_frame_picture(path)[0] if is_picture(path) else read_clip_frame(path, index, deinterlace=deinterlace)
 
 
-def captionable_frames(frames: int, masks: Path) -> int:
-    """N of the frame choice: the smaller of video frames and mask frames; one lone mask holds for all frames."""
-    mask_frames = count_frames(_mask_source(masks))
-    return frames if mask_frames == 1 else min(frames, mask_frames)
+def captionable_frames(track: MaskTrack, masks: Path) -> Sequence[int]:
+    """The frames to choose from, ascending.
 
-
-def _mask_source(path: Path) -> Path:
-    """The masks themselves, or the first of several objects' mask folders."""
-    if not path.is_dir() or list_images(path):
-        return path
-    return next((item for item in list_folder(path) if item.is_dir() and list_images(item)), path)
-
-
-def _own_size(path: Path) -> tuple[int, int]:
-    source = _mask_source(path)
-    if source.is_dir():
-        source = list_images(source)[0]
-    if is_picture(source):
-        with open_image(source) as image:
-            width, height = upright(image).size
-        return height, width
-    return probe_clip(source).size
+    Masks in order or by name: the first N, N the smaller of video frames and masks; one lone mask holds for all. Where
+    numbers or times say which frames the masks are for: the frames that have an object.
+    """
+    if not track.plain:
+        return tuple(map(int, np.flatnonzero(track.masks.any(axis=(1, 2)))))
+    frames, count = len(track.masks), count_masks(masks)
+    return range(frames if count == 1 else min(frames, count))

@@ -46,15 +46,15 @@ class PictureSource:
         self._lossy = False
         self._notes: list[Note] = []
 
-    def pair(self, clip: Timeline) -> Pairing:
-        """Which picture belongs to which frame.
+    def pair(self, clip: Timeline, limit: int = -1) -> Pairing:
+        """Which picture belongs to which frame, of which the first `limit` (-1: all) are worked on.
 
         Raises:
             InputError: as `lib.video.pairing.pair_pictures`.
         """
         if self._images == (self.path,):
             return pair_all(clip)
-        return pair_pictures(self.path, [image.stem for image in self._images], clip)
+        return pair_pictures(self.path, [image.stem for image in self._images], clip, limit)
 
     def masks(self, indices: Iterable[int]) -> Iterator[tuple[int, Path, np.ndarray]]:
         """Index, file and (h, w) bool mask of each of the pictures wanted, at the picture's own size.
@@ -94,7 +94,19 @@ class PictureSource:
         """
         return tuple(header.size for header in self._headers)
 
-    def reading(self, pairing: Pairing) -> dict[str, Any]:
+    @property
+    def count(self) -> int:
+        return len(self._images)
+
+    def first_size(self) -> tuple[int, int]:
+        """(H, W) of the first picture as it is shown.
+
+        Raises:
+            InputError: as `sizes`.
+        """
+        return read_header(self._images[0]).size
+
+    def reading(self, pairing: Pairing, limit: int = -1) -> dict[str, Any]:
         """What is not read as plain PNG and JPEG masks, a mask for each frame, are. Decodes suspicious pictures only.
 
         Raises:
@@ -102,7 +114,7 @@ class PictureSource:
         """
         headers = self._headers
         reading: dict[str, Any] = {}
-        if pairing.way == "number" or (pairing.way == "name" and pairing.ends_short):
+        if not pairing.is_plain(limit):
             reading["pairing"] = pairing.way
         if any(header.turned for header in headers):
             reading["orientation"] = True

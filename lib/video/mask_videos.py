@@ -37,13 +37,13 @@ class VideoSource:
                 f"{path}: object ids need lossless masks (palette or gray PNG), found {path.suffix}; leave the ids out"
             )
 
-    def pair(self, clip: Timeline) -> Pairing:
-        """Which frame of the mask video belongs to which frame of the clip.
+    def pair(self, clip: Timeline, limit: int = -1) -> Pairing:
+        """Which frame of the mask video belongs to which frame of the clip, whose first `limit` are worked on.
 
         Raises:
             InputError: the file is no readable video, or as `lib.video.pairing.pair_video`.
         """
-        return pair_video(self.path, self._info.timeline, clip)
+        return pair_video(self.path, self._info.timeline, clip, limit)
 
     def masks(self, indices: Iterable[int]) -> Iterator[tuple[int, Path, np.ndarray]]:
         """Index, file and (h, w) bool mask of each of the frames wanted, at the video's own size.
@@ -88,9 +88,17 @@ class VideoSource:
         """(H, W) of the frames."""
         return ((self._info.height, self._info.width),)
 
-    def reading(self, pairing: Pairing) -> dict[str, Any]:
+    @property
+    def count(self) -> int:
+        return self._info.frame_count
+
+    def first_size(self) -> tuple[int, int]:
+        """(H, W) of a frame."""
+        return self._info.size
+
+    def reading(self, pairing: Pairing, limit: int = -1) -> dict[str, Any]:
         """What is not read as a mask video with as many frames as the clip is."""
-        return {"by_time": True} if pairing.way == "time" else {}
+        return {} if pairing.is_plain(limit) else {"by_time": True}
 
     @cached_property
     def _info(self) -> ClipInfo:

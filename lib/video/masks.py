@@ -7,7 +7,7 @@ Needs only numpy and Pillow, and PyAV for video masks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -39,6 +39,7 @@ class MaskTrack:
 
     masks: np.ndarray  # (T, H, W) bool, True = object
     notes: tuple[Note, ...] = ()  # what is in doubt, and what was adapted
+    plain: bool = True  # masks are for frames in order or by name: as many as there are, so many frames have one
 
 
 def read_masks(
@@ -47,6 +48,7 @@ def read_masks(
     size: tuple[int, int],
     *,
     positions: Sequence[int] | int,
+    limit: int = -1,
     threshold: int | None = None,
     object_ids: tuple[int, ...] = (),
     invert: bool = False,
@@ -58,6 +60,7 @@ def read_masks(
         path: a picture (holds for all frames), a folder of pictures, a folder of such folders (their union), a video.
         clip: the whole clip's frames, which masks are paired with whatever `positions` says.
         positions: the frames wanted, counted from 0; a number means the first so many.
+        limit: how many of the clip's first frames are worked on, -1 for all; there may be masks for these alone.
         threshold: object is gray > threshold, whatever the file's kind.
         object_ids: keep only these palette indices or gray values of lossless masks; empty keeps all.
         invert: masks show what is not object. Frames without a mask have no object all the same.
@@ -73,25 +76,26 @@ def read_masks(
     sizes = _MaskSizes(size, sample_aspect)
     masks = np.zeros((len(frames), *size), bool)
     notes: list[Note] = []
-    tally, found_ids = GrayTally(), set[int]()
+    tally, found_ids, plain = GrayTally(), set[int](), True
     sources = _sources(path, rules)
     for source in sources:
-        pairing = source.pair(clip)
+        pairing = source.pair(clip, limit)
+        plain = plain and pairing.is_plain(limit)
         _add_source(masks, source, pairing, frames, sizes, invert)
-        name = f"{source.path.name}: " if len(sources) > 1 else ""
-        notes += (Note(name + note.text, note.kind) for note in source.notes(pairing, frames, clip))
+        notes += _named(source, sources, source.notes(pairing, frames, clip))
         tally.counts += source.tally.counts
         found_ids |= source.found_ids
     _check_ids(path, rules, found_ids)
     if not masks.any():
         raise _no_object(path, frames, rules, tally, notes)
-    return MaskTrack(masks, tuple(dict.fromkeys([*notes, *sizes.notes])))
+    return MaskTrack(masks, tuple(dict.fromkeys([*notes, *sizes.notes])), plain)
 
 
 def mask_reading(
     path: Path,
     clip: Timeline,
     *,
+    limit: int = -1,
     threshold: int | None,
     object_ids: tuple[int, ...],
     sample_aspect: Fraction,
@@ -108,7 +112,7 @@ def mask_reading(
     reading: dict[str, Any] = {}
     sizes = _MaskSizes(size, sample_aspect)
     for source in _sources(path, _rules(threshold, object_ids, invert=False)):
-        for key, value in source.reading(source.pair(clip)).items():
+        for key, value in source.reading(source.pair(clip, limit), limit).items():
             known = reading.setdefault(key, value)
             if known != value:
                 reading[key] = "+".join(sorted({*str(known).split("+"), value}))
@@ -123,6 +127,7 @@ def masks_at_a_glance(
     size: tuple[int, int],
     *,
     positions: Sequence[int],
+    limit: int = -1,
     threshold: int | None,
     object_ids: tuple[int, ...],
     sample_aspect: Fraction,
@@ -135,13 +140,32 @@ def masks_at_a_glance(
     notes: list[Note] = []
     first: np.ndarray | None = None
     sizes = _MaskSizes(size, sample_aspect)
-    for source in _sources(path, _rules(threshold, object_ids, invert=False)):
-        pairing = source.pair(clip)
-        notes += source.pairing_notes(pairing, positions, clip)
+    sources = _sources(path, _rules(threshold, object_ids, invert=False))
+    for source in sources:
+        pairing = source.pair(clip, limit)
+        notes += _named(source, sources, source.pairing_notes(pairing, positions, clip))
         index = next((pairing.masks[frame] for frame in positions if pairing.masks[frame] is not None), None)
         for _, file, mask in source.masks([] if index is None or first is not None else [index]):
             first = sizes.fit(mask, file)
     return tuple(dict.fromkeys(notes)), first
+
+
+def count_masks(path: Path) -> int:
+    """How many masks there are; of several objects, for the first.
+
+    Raises:
+        InputError: masks cannot be found or opened.
+    """
+    return _sources(path, MaskRules())[0].count
+
+
+def mask_size(path: Path) -> tuple[int, int]:
+    """(H, W) of the first mask as it is shown.
+
+    Raises:
+        InputError: as `count_masks`.
+    """
+    return _sources(path, MaskRules())[0].first_size()
 
 
 def dilate(masks: np.ndarray, iterations: int) -> np.ndarray:
@@ -257,6 +281,12 @@ def _mask_images(folder: Path) -> tuple[Path, ...]:
     """Pictures in natural order; GIF files, which are videos elsewhere, where there are no others."""
     moving = (item for item in list_folder(folder) if item.suffix.lower() in _MOVING_PICTURES and item.is_file())
     return list_images(folder) or tuple(moving)
+
+
+def _named(source: _Source, sources: Sequence[_Source], notes: Iterable[Note]) -> Iterator[Note]:
+    """Notes that say which of several objects they are about."""
+    name = f"{source.path.name}: " if len(sources) > 1 else ""
+    return (Note(name + note.text, note.kind) for note in notes)
 
 
 def _add_source(

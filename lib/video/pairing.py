@@ -24,22 +24,31 @@ class Pairing:
 
     way: Way
     masks: tuple[int | None, ...]  # for each frame the index of its mask; None: no object there
+    found: int  # masks that there are
     own: tuple[int, ...] = ()  # ascending frames with a mask of their own, where not all frames have one
     counted: bool = True  # whether the frames' numbers as told to the user are those that the masks bear
 
-    @property
-    def ends_short(self) -> bool:
-        """Whether frames at the beginning or the end are without a mask."""
-        return self.masks[0] is None or self.masks[-1] is None
+    def is_plain(self, limit: int = -1) -> bool:
+        """Whether the first `limit` frames (-1: all) have the masks that older versions gave them.
+
+        Those took masks by name, a frame without one that of a neighbour, or in order, the last one for what was left.
+        """
+        masks = self.masks if limit < 0 else self.masks[:limit]
+        if self.way == "name":
+            return None not in masks
+        return masks == tuple(min(frame, self.found - 1) for frame in range(len(masks)))
 
 
 def pair_all(clip: Timeline) -> Pairing:
     """One mask for all frames."""
-    return Pairing("all", (0,) * clip.count)
+    return Pairing("all", (0,) * clip.count, 1)
 
 
-def pair_pictures(where: Path, stems: Sequence[str], clip: Timeline) -> Pairing:
+def pair_pictures(where: Path, stems: Sequence[str], clip: Timeline, limit: int = -1) -> Pairing:
     """Masks of a folder, given by their files' stems in natural order.
+
+    Args:
+        limit: how many of the clip's first frames are worked on, -1 for all: so many masks may be those of them.
 
     Raises:
         InputError: too few or too many masks whose numbers do not say which frames they are for.
@@ -49,25 +58,30 @@ def pair_pictures(where: Path, stems: Sequence[str], clip: Timeline) -> Pairing:
     frame_of = {name: index for index, name in enumerate(clip.names)}
     if all(stem in frame_of for stem in stems):
         return _spread("name", [frame_of[stem] for stem in stems], stems, clip.count)
-    if len(stems) == clip.count:
-        return Pairing("order", tuple(range(clip.count)))
+    if len(stems) == clip.count or (len(stems) == limit < clip.count and _may_be_the_first(stems, clip)):
+        return _in_order(len(stems), clip)
     return _spread("number", _frames_by_number(where, stems, clip), stems, clip.count)
 
 
-def pair_video(path: Path, masks: Timeline, clip: Timeline) -> Pairing:
+def pair_video(path: Path, masks: Timeline, clip: Timeline, limit: int = -1) -> Pairing:
     """Frames of a mask video: in order where there are as many as the clip has, else by time.
+
+    Args:
+        limit: as of `pair_pictures`.
 
     Raises:
         InputError: neither the numbers of frames nor the durations are equal.
     """
     if masks.count == clip.count:
-        return Pairing("order", tuple(range(clip.count)))
+        return _in_order(masks.count, clip)
     if abs(masks.duration - clip.duration) > 1 / min(masks.fps, clip.fps):
+        if masks.count == limit < clip.count:
+            return _in_order(masks.count, clip)
         raise InputError(
             f"{path}: the mask video has {_length(masks)}, the clip {_length(clip)}; "
             "expected as many frames, or the same duration; cut the mask video like the clip"
         )
-    return Pairing("time", _shown_at(masks, clip))
+    return Pairing("time", _shown_at(masks, clip), masks.count)
 
 
 def pairing_notes(pairing: Pairing, positions: Iterable[int]) -> tuple[Note, ...]:
@@ -110,6 +124,20 @@ def ranges(numbers: Iterable[int], joint: str = ", ") -> str:
     return joint.join(texts)
 
 
+def _in_order(found: int, clip: Timeline) -> Pairing:
+    """A mask for each of the first frames."""
+    return Pairing("order", (*range(found), *(None,) * (clip.count - found)), found)
+
+
+def _may_be_the_first(stems: Sequence[str], clip: Timeline) -> bool:
+    """Whether the names of masks do not speak against their being those of the clip's first frames, in order."""
+    numbers = [_number(stem) for stem in stems]
+    if None in numbers:
+        return True
+    counted = numbers in (list(range(len(numbers))), list(range(1, len(numbers) + 1)))
+    return counted and not set(numbers) <= {_number(name) for name in clip.names}
+
+
 def _spread(way: Way, frames: Sequence[int], stems: Sequence[str], count: int) -> Pairing:
     """Masks at their frames; between two of them the one before holds on."""
     mask_at = {frame: mask for mask, frame in enumerate(frames)}
@@ -119,7 +147,7 @@ def _spread(way: Way, frames: Sequence[int], stems: Sequence[str], count: int) -
         masks.append(mask_at.get(frame, masks[-1] if masks else None) if first <= frame <= last else None)
     counted = all(_number(stem) == frame for stem, frame in zip(stems, frames, strict=True))
     own = tuple(sorted(mask_at)) if len(mask_at) < count else ()
-    return Pairing(way, tuple(masks), own, counted)
+    return Pairing(way, tuple(masks), len(frames), own, counted)
 
 
 def _frames_by_number(where: Path, stems: Sequence[str], clip: Timeline) -> list[int]:

@@ -138,6 +138,31 @@ def test_pictures_that_cannot_be_paired_are_refused_with_both_sides(stems, clip,
 
 
 @pytest.mark.parametrize(
+    ("stems", "clip", "limit", "way", "masks"),
+    [
+        (numbered(1, 3), clip_of(5), 3, "order", (0, 1, 2, N, N)),
+        (("x", "y", "z"), clip_of(5), 3, "order", (0, 1, 2, N, N)),
+        (numbered(1, 3), clip_of(5), 4, "number", (N, 0, 1, 2, N)),
+        (numbered(2, 4), clip_of(5), 3, "number", (N, N, 0, 1, 2)),  # where they are does not hang on the limit
+        (("m1", "m2"), clip_of(4, numbered(0, 3)), 2, "number", (N, 0, 1, N)),
+        (("00001", "00002"), clip_of(4, numbered(0, 3)), 2, "name", (N, 0, 1, N)),
+        (numbered(1, 5), clip_of(5), 3, "order", (0, 1, 2, 3, 4)),
+    ],
+)
+def test_as_many_masks_as_frames_worked_on_are_those_of_the_first(stems, clip, limit, way, masks):
+    pairing = pair_pictures(Path("m"), stems, clip, limit)
+    assert (pairing.way, pairing.masks) == (way, masks)
+
+
+def test_a_mask_video_of_the_frames_worked_on_goes_in_order():
+    pairing = pair_video(Path("m.mp4"), clip_of(4), clip_of(12), 4)
+    assert (pairing.way, pairing.masks) == ("order", (0, 1, 2, 3, *(N,) * 8))
+    assert pair_video(Path("m.mp4"), clip_of(12, fps=12), clip_of(24), 12).way == "time"
+    with pytest.raises(InputError, match="same duration"):
+        pair_video(Path("m.mp4"), clip_of(4), clip_of(12), 5)
+
+
+@pytest.mark.parametrize(
     ("positions", "notes"),
     [
         (range(8, 16), ()),
@@ -262,10 +287,34 @@ def test_the_reading_tells_pairings_that_are_new(tmp_path, stems, clip, expected
     assert mask_reading(tmp_path / "m", clip, **options) == expected
 
 
+@pytest.mark.parametrize(
+    ("stems", "clip", "limit", "expected"),
+    [
+        (numbered(0, 2), clip_of(5), 3, {}),
+        (numbered(0, 3), clip_of(5), 3, {}),
+        (numbered(1, 3), clip_of(5), 3, {}),
+        (numbered(0, 2), clip_of(5, numbered(0, 4)), 3, {}),
+        (numbered(0, 2), clip_of(5), 4, {"pairing": "number"}),
+        (numbered(1, 3), clip_of(5, numbered(0, 4)), 3, {"pairing": "name"}),
+        (("00000",), clip_of(5), 1, {}),
+    ],
+)
+def test_pairings_that_are_not_new_for_the_frames_worked_on_leave_the_reading_empty(
+    tmp_path, stems, clip, limit, expected
+):
+    (tmp_path / "m").mkdir()
+    for stem in stems:
+        Image.fromarray(MASKS[0]).save(tmp_path / "m" / f"{stem}.png")
+    options = {"threshold": None, "object_ids": (), "sample_aspect": Fraction(1), "size": SIZE}
+    assert mask_reading(tmp_path / "m", clip, limit=limit, **options) == expected
+
+
 def test_the_reading_of_mask_videos(tmp_path):
     path = video(tmp_path / "m.mp4", MASKS, fps=12)
     options = {"threshold": None, "object_ids": (), "sample_aspect": Fraction(1), "size": SIZE}
     assert mask_reading(path, clip_of(4), **options) == {}
     assert mask_reading(path, clip_of(8), **options) == {"by_time": True}
+    assert mask_reading(path, clip_of(5, fps=12), **options) == {}  # by time, which is in order, the last one held
+    assert mask_reading(path, clip_of(3, fps=12), **options) == {}
     with pytest.raises(InputError, match="same duration"):
         mask_reading(path, clip_of(12), **options)
