@@ -13,6 +13,7 @@ from PIL import Image
 from lib.errors import InputError
 from lib.notes import Note, input_note
 from lib.video.images import open_image, upright
+from lib.video.mask_alpha import ALPHA_NOTE, TRANSPARENT_NOTE
 from lib.video.mask_grays import LOSSY_THRESHOLD, GrayTally, MaskRules, check_grays
 from lib.video.mask_headers import MaskHeader, check_depth, has_alpha, holds_several, is_lossless, read_header, readable
 from lib.video.pairing import Pairing, pair_all, pair_pictures, pairing_notes
@@ -21,7 +22,6 @@ from lib.video.timeline import Timeline
 _COLOUR_NOTE = input_note(
     "the masks' palettes hold two colours and index 0 is the brighter one: the brighter colour is taken as object"
 )
-_ALPHA_NOTE = input_note("the masks are of one colour: the object was read from the alpha channel")
 _SEVERAL_NOTE = input_note("mask files hold several pictures each: only the first was taken")
 _VALUE_MODES = frozenset({"1", "L", "LA", "RGB", "RGBA", "F"})
 _LUMA = (299, 587, 114)
@@ -140,11 +140,17 @@ class PictureSource:
         alpha = self._alpha(image)
         if alpha is not None:
             return self._by_alpha(alpha)
-        if self._rules.threshold is not None or not lossless:
-            return self._by_gray(_gray(image), lossless)
-        if image.mode in ("P", "PA"):
+        if image.mode in ("P", "PA") and self._rules.threshold is None and lossless:
             return self._by_palette(image)
-        return _non_zero(image)
+        visible = self._visible(image)
+        if self._rules.threshold is not None or not lossless:
+            gray = _gray(image)
+            return self._by_gray(gray if visible is None else np.where(visible, gray, 0), lossless)
+        mask = _non_zero(image)
+        if visible is None or not (mask & ~visible).any():
+            return mask
+        self._note(TRANSPARENT_NOTE)
+        return mask & visible
 
     def _pick(self, image: Image.Image, path: Path, lossless: bool) -> np.ndarray:
         if not lossless:
@@ -169,7 +175,7 @@ class PictureSource:
             self.tally.add(alpha)
         mask = alpha > (self._rules.threshold or 0)
         if mask.any():
-            self._note(_ALPHA_NOTE)
+            self._note(ALPHA_NOTE)
         return mask
 
     def _by_palette(self, image: Image.Image) -> np.ndarray:
@@ -217,15 +223,31 @@ class PictureSource:
         """Whether any of the pictures shows something by colour."""
         return any(map(_has_shapes, self._images))
 
+    def _visible(self, image: Image.Image) -> np.ndarray | None:
+        """(h, w) bool, False where a picture that shows its object by colour is transparent; None: nowhere.
+
+        What lies there is what a program left behind, lossy WebP anything at all. An alpha channel that is empty in
+        all pictures says nothing.
+        """
+        if image.mode not in ("LA", "RGBA"):
+            return None
+        visible = _split(image)[1] > 0
+        return None if visible.all() or not (visible.any() or self._any_visible) else visible
+
+    @cached_property
+    def _any_visible(self) -> bool:
+        return any(map(_is_visible, self._images))
+
     def _alpha_decides(self, path: Path) -> bool:
-        """Whether a picture's alpha gives another mask than its colours."""
+        """Whether a picture's alpha gives another mask than its colours alone."""
         with open_image(path) as image:
-            alpha = self._alpha(image)
-            if alpha is None:
-                return False
             threshold = self._rules.threshold
             plain = _non_zero(image) if threshold is None else _gray(image) > threshold
-        return not np.array_equal(alpha > (threshold or 0), plain)
+            alpha = self._alpha(image)
+            if alpha is not None:
+                return not np.array_equal(alpha > (threshold or 0), plain)
+            visible = self._visible(image)
+        return visible is not None and bool((plain & ~visible).any())
 
     def _note(self, note: Note) -> None:
         if note not in self._notes:
@@ -290,6 +312,12 @@ def _split(image: Image.Image) -> tuple[np.ndarray, np.ndarray]:
 
 def _varies(colours: np.ndarray) -> bool:
     return bool((colours != colours[:1, :1]).any())
+
+
+def _is_visible(path: Path) -> bool:
+    """Whether anything of a picture is not transparent."""
+    with open_image(path) as image:
+        return not has_alpha(image) or bool(_split(image)[1].any())
 
 
 def _has_shapes(path: Path) -> bool:

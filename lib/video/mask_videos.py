@@ -13,6 +13,7 @@ from lib.errors import InputError
 from lib.notes import Note, input_note
 from lib.video.clip import ClipInfo, probe_clip
 from lib.video.decode import Findings, decode_frames
+from lib.video.mask_alpha import ALPHA_NOTE, gray_and_alpha, has_alpha, values_of_object
 from lib.video.mask_grays import LOSSY_THRESHOLD, GrayTally, MaskRules, check_grays
 from lib.video.pairing import Pairing, pair_video, time_note
 from lib.video.timeline import Timeline
@@ -53,13 +54,15 @@ class VideoSource:
         """
         wanted = set(indices)
         last, count, self._findings = max(wanted, default=-1), 0, Findings()
-        for index, gray in enumerate(decode_frames(self.path, "gray", findings=self._findings)):
+        for index, (values, by_alpha) in enumerate(self._values(self._findings)):
             count += 1
             if self._findings.undecodable:
                 break  # from here on it is not known which frame is which
             if index in wanted:
-                self.tally.add(gray)
-                yield index, self.path, gray > (LOSSY_THRESHOLD if self._threshold is None else self._threshold)
+                self.tally.add(values)
+                if by_alpha:
+                    self._findings.remarks[ALPHA_NOTE] = None
+                yield index, self.path, self._object(values)
             if index == last:
                 return
         why = f" ({self._findings.reason})" if self._findings.reason else ""
@@ -75,7 +78,8 @@ class VideoSource:
             InputError: as `lib.video.mask_grays.check_grays`.
         """
         notes = list(self.pairing_notes(pairing, positions, clip))
-        notes += (input_note(f"mask video: {remark.text}") for remark in self._findings.remarks)
+        remarks = self._findings.remarks
+        notes += (note if note is ALPHA_NOTE else input_note(f"mask video: {note.text}") for note in remarks)
         if self._findings.corrupt:
             notes.append(input_note(f"{self._findings.corrupt} frames of the mask video are corrupt"))
         return (*notes, *(check_grays(self.path, self.tally) if self._threshold is None else ()))
@@ -97,8 +101,36 @@ class VideoSource:
         return self._info.size
 
     def reading(self, pairing: Pairing, limit: int = -1) -> dict[str, Any]:
-        """What is not read as a mask video with as many frames as the clip is."""
-        return {} if pairing.is_plain(limit) else {"by_time": True}
+        """What is not read as a mask video with as many frames as the clip is.
+
+        Raises:
+            InputError: a video with an alpha channel cannot be decoded.
+        """
+        reading = {} if pairing.is_plain(limit) else {"by_time": True}
+        if self._has_alpha and self._alpha_decides():
+            reading["alpha"] = True
+        return reading
+
+    def _values(self, findings: Findings) -> Iterator[tuple[np.ndarray, bool]]:
+        """Of each frame the (H, W) values that tell the object, and whether they are its alpha channel's."""
+        if not self._has_alpha:
+            return ((gray, False) for gray in decode_frames(self.path, "gray", findings=findings))
+        return (values_of_object(gray, alpha) for gray, alpha in gray_and_alpha(self.path, findings))
+
+    def _object(self, values: np.ndarray) -> np.ndarray:
+        return values > (LOSSY_THRESHOLD if self._threshold is None else self._threshold)
+
+    def _alpha_decides(self) -> bool:
+        """Whether the alpha channel gives another mask than the colours to any of the frames."""
+        frames = gray_and_alpha(self.path, Findings())
+        return any(
+            not np.array_equal(self._object(values_of_object(gray, alpha)[0]), self._object(gray))
+            for gray, alpha in frames
+        )
+
+    @cached_property
+    def _has_alpha(self) -> bool:
+        return has_alpha(self.path)
 
     @cached_property
     def _info(self) -> ClipInfo:
