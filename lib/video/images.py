@@ -13,6 +13,7 @@ from lib.video.entries import is_folder, look_at
 from lib.video.pictures import open_image, picture_reading, read_frame_picture, upright
 from lib.video.suffixes import (
     FRAME_SUFFIXES,
+    VIDEO_SUFFIXES,
     is_unsupported_picture,
     picture_kind,
     some_suffixes,
@@ -24,6 +25,7 @@ __all__ = [
     "FRAME_SUFFIXES",
     "folder_reading",
     "frame_folder",
+    "held_instead",
     "holds_pictures",
     "list_folder",
     "list_frames",
@@ -80,7 +82,7 @@ def list_frames(folder: Path) -> tuple[Path, ...]:
     images = list_images(inner)
     if not images:
         raise InputError(
-            f"{folder}: found no frames, expected files ending in {some_suffixes(FRAME_SUFFIXES)}{_instead(inner)}"
+            f"{folder}: found no frames, expected files ending in {some_suffixes(FRAME_SUFFIXES)}{held_instead(inner)}"
         )
     return images
 
@@ -89,12 +91,13 @@ def frame_folder(path: Path) -> Path:
     """The folder itself, or, where it holds no pictures, its only sub-folder that does (`<name>/frames/`).
 
     Raises:
-        InputError: it cannot be read, or several sub-folders hold pictures.
+        InputError: it cannot be read, several sub-folders hold pictures, or it holds one itself and one holds several.
     """
     items = list_folder(path)
-    if any(suffix_of(item) in FRAME_SUFFIXES and not is_folder(item) for item in items):
-        return path
     folders = [item for item in items if is_folder(item)]
+    if own := _pictures_of(items):
+        _check_alone(path, own, folders)
+        return path
     inner = [folder for folder in folders if holds_pictures(folder)]
     if not inner and not any(picture_kind(item) for item in items):
         inner = [folder for folder in folders if holds_pictures(folder, unsupported=True)]
@@ -104,6 +107,26 @@ def frame_folder(path: Path) -> Path:
             "expected the frames of one video, leave one"
         )
     return inner[0] if inner else path
+
+
+def _check_alone(folder: Path, own: list[Path], folders: list[Path]) -> None:
+    """Refuse one picture beside a folder of pictures: it may be a preview, which would pass for the whole video."""
+    if len(own) > 1:
+        return
+    for inner in folders:
+        try:
+            count = len(_pictures_of(list_folder(inner)))
+        except InputError:
+            continue
+        if count > 1:
+            raise InputError(
+                f"{folder}: holds the picture {own[0].name} and, in {inner.name}, {count} pictures; "
+                "expected the frames of one video, move what is none of them elsewhere"
+            )
+
+
+def _pictures_of(items: Iterable[Path]) -> list[Path]:
+    return [item for item in items if suffix_of(item) in FRAME_SUFFIXES and not is_folder(item)]
 
 
 def holds_pictures(folder: Path, *, unsupported: bool = False) -> bool:
@@ -156,14 +179,17 @@ def _check_one_kind(folder: Path, pictures: list[Path]) -> None:
     )
 
 
-def _instead(folder: Path) -> str:
-    """What a folder without frames holds that could be meant."""
+def held_instead(folder: Path) -> str:
+    """What a folder without pictures holds that could be meant, as the end of a message."""
     items = [item for item in list_folder(folder) if not is_folder(item)]
     for item in items:
         if reason := unsupported_kind(item):
             count = sum(suffix_of(other) == suffix_of(item) for other in items)
             return f"; it holds {count} files like {item.name}: {reason}"
-    return ""
+    videos = [item for item in items if suffix_of(item) in VIDEO_SUFFIXES]
+    if len(videos) == 1:
+        return f"; it holds the video {videos[0].name}: give that file itself"
+    return f"; it holds {len(videos)} files like {videos[0].name}: convert them to PNG" if videos else ""
 
 
 def _some(paths: Iterable[Path]) -> str:

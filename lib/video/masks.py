@@ -19,7 +19,7 @@ from PIL import Image
 from lib.errors import InputError
 from lib.notes import Note, input_note
 from lib.video.clip import VIDEO_SUFFIXES
-from lib.video.images import FRAME_SUFFIXES, list_folder, list_images
+from lib.video.images import FRAME_SUFFIXES, held_instead, list_folder, list_images
 from lib.video.mask_grays import GrayTally, MaskRules
 from lib.video.mask_headers import is_animation
 from lib.video.mask_pictures import PictureSource
@@ -273,7 +273,8 @@ def _folder_sources(folder: Path, rules: MaskRules) -> tuple[_Source, ...]:
     below = ((item, _mask_images(item)) for item in list_folder(folder) if item.is_dir())
     found = tuple(PictureSource(item, images, rules) for item, images in below if images)
     if not found:
-        raise InputError(f"{folder}: found no masks, expected pictures ending in {some_suffixes(FRAME_SUFFIXES)}")
+        expected = f"expected pictures ending in {some_suffixes(FRAME_SUFFIXES)}"
+        raise InputError(f"{folder}: found no masks, {expected}{held_instead(folder)}")
     return found
 
 

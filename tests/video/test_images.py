@@ -93,6 +93,12 @@ def test_frames_of_a_nested_folder_are_listed(tmp_path):
         (["frames/0.dng"], r"it holds 1 files like 0\.dng: camera raw .* convert to 16-bit PNG or TIFF"),
         (["shot.r3d"], r"like shot\.r3d: RED raw \(\.r3d\) is not supported, convert to ProRes or H\.264"),
         (["notes.txt"], r"found no frames, expected files ending in \.jpg"),
+        (
+            ["clip.mp4", "notes.txt"],
+            r"found no frames, expected .*; it holds the video clip\.mp4: give that file itself",
+        ),
+        (["0.gif", "1.gif"], r"found no frames, expected .*; it holds 2 files like 0\.gif: convert them to PNG"),
+        (["thumb.jpg", "frames/0.png", "frames/1.png"], r"holds the picture thumb\.jpg and, in frames, 2 pictures; ex"),
     ],
 )
 def test_folders_without_frames_say_what_they_hold(tmp_path, names, said):

@@ -135,11 +135,14 @@ def test_empty_frames_are_fine_but_an_empty_track_is_not(tmp_path):
 
 def test_unusable_paths(tmp_path):
     (tmp_path / "empty").mkdir()
+    (tmp_path / "of videos").mkdir()
+    (tmp_path / "of videos" / "m.mp4").write_bytes(b"video")
     (tmp_path / "m.heic").write_bytes(b"HEIC")
     (tmp_path / "m.png").write_bytes(b"no picture")
     for name, message in (
         ("nothing", "not found"),
         ("empty", "found no masks"),
+        ("of videos", r"found no masks, .*; it holds the video m\.mp4: give that file itself"),
         ("m.heic", r"unknown kind of mask '\.heic'"),
         ("m.png", r"m\.png: picture cannot be decoded"),
     ):
