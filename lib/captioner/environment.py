@@ -14,6 +14,7 @@ from typing import Any
 
 from lib.captioner.backend import BACKEND_MODULES
 from lib.errors import InputError
+from lib.runtime.user_folders import expanded
 
 DEFAULT_FOLDER = ".venv-caption"
 OLDEST_PYTHON = (3, 10)
@@ -117,7 +118,7 @@ def _interpreter(spec: str | None, project_root: Path) -> Path:
     if spec is None:
         built = _python_in(project_root / DEFAULT_FOLDER)
         return built or Path(sys.executable)
-    path = Path(spec).expanduser().absolute()  # never resolved: a venv's python is a link, and the link is what counts
+    path = expanded(Path(spec)).absolute()  # never resolved: a venv's python is a link, and the link is what counts
     if path.is_file():
         return path
     if path.is_dir() and (python := _python_in(path)):

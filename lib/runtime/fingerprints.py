@@ -11,6 +11,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from lib.runtime.user_folders import home_folder
+
 _MEMO_NAME = "weights.json"
 
 
@@ -61,8 +63,12 @@ def fingerprint_weights(path: Path, cache_dir: Path | None = None) -> str:
 
 
 def default_cache_dir() -> Path:
-    """The user's cache folder of this program; not created."""
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    """The user's cache folder of this program; not created.
+
+    Raises:
+        InputError: the user has no home folder, and XDG_CACHE_HOME is not set.
+    """
+    root = os.environ.get("XDG_CACHE_HOME") or home_folder("the cache, or XDG_CACHE_HOME") / ".cache"
     return Path(root) / "auto-refine"
 
 

@@ -13,6 +13,7 @@ import tomllib
 
 from lib.runtime.api_client import ApiClient
 from lib.runtime.login import Login
+from lib.runtime.user_folders import expanded
 
 FLOW_PROCESS_MARKER = "AUTO_REFINE_FLOW_PROCESS"
 DATABASE_NAME = "prefect.db"
@@ -25,11 +26,12 @@ def api_configured() -> bool:
     """Whether PREFECT_API_URL or the active profile names an API; nothing is embedded then."""
     if os.environ.get("PREFECT_API_URL"):
         return True
-    home = Path(os.environ.get("PREFECT_HOME") or "~/.prefect").expanduser()
-    path = Path(os.environ.get("PREFECT_PROFILES_PATH") or home / "profiles.toml").expanduser()
+    home = Path(os.environ.get("PREFECT_HOME") or "~/.prefect")
+    path = Path(os.environ.get("PREFECT_PROFILES_PATH") or home / "profiles.toml")
     try:
+        path = expanded(path)
         document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # Prefect itself falls back to its defaults too
+    except (OSError, ValueError):  # no home folder, or Prefect itself falls back to its defaults too
         return False
     profile = os.environ.get("PREFECT_PROFILE") or document.get("active", "")
     return bool(document.get("profiles", {}).get(profile, {}).get("PREFECT_API_URL"))

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from lib.runtime.user_folders import expanded
 from lib.settings.groups import SettingsGroup
 
 EngineName = Literal["diffueraser", "propagation", "propainter"]
@@ -135,7 +136,7 @@ class Anchor(SettingsGroup):
     @classmethod
     def _absolute_folder(cls, value: str) -> str:
         """A folder is found from wherever the settings are read; a hub name stays one."""
-        path = Path(value).expanduser()
+        path = expanded(Path(value))
         return str(path.absolute()) if path.is_dir() else value
 
 

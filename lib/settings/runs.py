@@ -5,6 +5,7 @@ from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, model_validator
 
+from lib.runtime.user_folders import expanded
 from lib.settings.engines import (
     ANCHORS_OF_ENGINE,
     METRIC_WEIGHTS,
@@ -182,9 +183,9 @@ class AutoRefineSettings(RunSettings):
     def with_absolute_paths(self) -> Self:
         settings = super().with_absolute_paths()
         model = settings.caption_environment.caption_model_path
-        if model is None or not Path(model).expanduser().exists():  # then it is a hub name, or an error to come
+        if model is None or not expanded(Path(model)).exists():  # then it is a hub name, or an error to come
             return settings
-        absolute = {"caption_model_path": str(Path(model).expanduser().absolute())}
+        absolute = {"caption_model_path": str(expanded(Path(model)).absolute())}
         environment = settings.caption_environment.model_copy(update=absolute)
         return settings.model_copy(update={"caption_environment": environment})
 
@@ -234,7 +235,7 @@ class RemoveSettings(RunSettings):
 def _absolute(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _absolute(item) for name, item in value.items()}
-    return Path(value).expanduser().absolute() if isinstance(value, Path) else value
+    return expanded(value).absolute() if isinstance(value, Path) else value
 
 
 def fields_by_name(settings: type[BaseModel]) -> dict[str, str]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from lib.captioner.backend import DEFAULT_MODEL
 from lib.errors import InputError
+from lib.runtime.user_folders import expanded
 
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 _CACHED = re.compile(r"models--.+?--(?P<name>.+)/snapshots/[^/]+")  # the hub's layout of its cache
@@ -72,7 +73,7 @@ def small_files(folder: Path) -> list[Path]:
 
 
 def _folder(spec: str) -> Path:
-    folder = Path(spec).expanduser()
+    folder = expanded(Path(spec))
     if folder.is_dir():
         return Path(os.path.abspath(folder))  # noqa: PTH100 - "." and ".." go, and a link keeps its own name
     is_hub_id = _HUB_ID.fullmatch(spec) is not None
@@ -90,7 +91,7 @@ def _folder(spec: str) -> Path:
 def _hub_cache() -> Path:
     home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "huggingface")
     cache = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE") or Path(home, "hub")
-    return Path(cache).expanduser()
+    return expanded(Path(cache))
 
 
 def _cached(name: str) -> Path | None:
