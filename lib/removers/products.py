@@ -41,7 +41,7 @@ class NativeSource:
             return None
         frame = first_frame(clip.path)
         orientation = orientation_of(frame)
-        fields = clip.top_field_first is not None and not deinterlace
+        fields = clip.fields is not None and not deinterlace
         wanted = result_format(frame, size, turned=orientation.transposed, fields=fields)
         return cls(clip.path, wanted, orientation, deinterlace) if wanted else None
 

@@ -20,6 +20,7 @@ from lib.errors import InputError
 from lib.notes import Note, input_note
 from lib.video.damage import check_damage
 from lib.video.decode import DEFAULT_FPS, Findings, decode_frames, open_video, raw_frames, to_array
+from lib.video.fields import Fields, fields_of
 from lib.video.images import list_frames
 from lib.video.listing import Listing
 from lib.video.listing import list_frames as list_video_frames
@@ -47,7 +48,6 @@ __all__ = [
 ]
 
 _GROWTH = 64  # frames
-_TOP_FIRST, _BOTTOM_FIRST = (2, 5), (3, 4)  # FFmpeg's numbers of field orders: by what is shown first
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class ClipInfo:
     timeline: Timeline
     has_audio: bool = False
     sample_aspect: Fraction = SQUARE  # width of a pixel by its height
-    top_field_first: bool | None = None  # None: frames are whole, not two fields
+    fields: Fields | None = None  # None: frames are whole
 
     @property
     def size(self) -> tuple[int, int]:
@@ -75,16 +75,25 @@ class ClipInfo:
     def fps(self) -> Fraction:
         return self.timeline.fps
 
+    @property
+    def top_field_first(self) -> bool | None:
+        """None where frames are whole, or their fields none that can be told to a player."""
+        return self.fields.top_first if self.fields and not self.fields.sideways else None
+
     def positions(self, limit: int = -1) -> range:
         """The frames of the timeline that are worked on: the first `limit`, -1 for all."""
         return range(self.timeline.count if limit < 0 else min(limit, self.timeline.count))
 
     def notes(self, *, deinterlaced: bool) -> tuple[Note, ...]:
         """What a user should know of how it is read."""
-        if self.top_field_first is None or deinterlaced:
+        if self.fields is None or deinterlaced:
             return ()
-        order = "top" if self.top_field_first else "bottom"
+        order = "top" if self.fields.top_first else "bottom"
         said = f"interlaced ({order} field first) and worked on as it is; --deinterlace makes whole frames of it"
+        if self.fields.sideways:
+            said = (
+                "interlaced and turned by a quarter: results cannot keep its fields; --deinterlace makes whole frames"
+            )
         return (input_note(said),)
 
     def presentation(self, positions: Sequence[int]) -> Presentation:
@@ -131,11 +140,11 @@ def probe_clip(path: Path) -> ClipInfo:
         order = getattr(stream.codec_context, "field_order", 0)  # PyAV before 18 has none
     frame = first_frame(path)
     height, width = to_array(frame, path).shape[:2]
-    if aspect and orientation_of(frame).transposed:
+    orientation = orientation_of(frame)
+    if aspect and orientation.transposed:
         aspect = 1 / aspect
-    fields = bool(frame.interlaced_frame) or order in _TOP_FIRST + _BOTTOM_FIRST
-    top_first = order not in _BOTTOM_FIRST if fields else None
-    return ClipInfo(path, height, width, listing.timeline, has_audio, Fraction(aspect or SQUARE), top_first)
+    fields = fields_of(frame, order, orientation)
+    return ClipInfo(path, height, width, listing.timeline, has_audio, Fraction(aspect or SQUARE), fields)
 
 
 def read_clip(path: Path, limit: int = -1, *, deinterlace: bool = False, accept_damaged: bool = False) -> Clip:

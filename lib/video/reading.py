@@ -63,16 +63,16 @@ def clip_reading(info: ClipInfo, processing: Processing) -> dict[str, Any]:
 
 
 def _of_first_frame(info: ClipInfo, processing: Processing) -> dict[str, Any]:
-    frame, fields = first_frame(info.path), info.top_field_first is not None and not processing.deinterlace
+    frame, fields = first_frame(info.path), None if processing.deinterlace else info.fields
     tags, orientation = tags_of(frame), orientation_of(frame)
     size = processing_size(info.size, processing.height, processing.width)
     kept = None
     if processing.result_format == "source":
-        kept = result_format(frame, size, turned=orientation.transposed, fields=fields)
+        kept = result_format(frame, size, turned=orientation.transposed, fields=fields is not None)
     return {
         "colour": None if reads_plainly(tags) else [tags.matrix, tags.transfer, tags.primaries],
         "mirrored": orientation.is_mirrored,
-        "fields": ("top" if info.top_field_first else "bottom") if fields else None,
+        "fields": ("top" if fields.top_first else "bottom") if fields else None,
         "alpha": shows_through(frame, info.path),
         "format": kept.pixel_format if kept else None,
     }

@@ -15,6 +15,7 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
 from lib.notes import Note
 from lib.video.codecs import Codec, ffv1_rgb, h264, tag_colours
+from lib.video.fields import with_fields
 from lib.video.matroska import set_sample_aspect
 from lib.video.presentation import SQUARE, Presentation
 from lib.video.streams import carry_streams
@@ -132,9 +133,10 @@ def _encode(path: Path, frames: Iterable[Picture], shown: Presentation, codec: C
         if shown.times is not None:
             stream.codec_context.time_base = tick
         durations: dict[int, int] = {}
-        for picture, (start, duration) in zip(
-            _pictures(frames, _size(first), codec), _ticks(shown, tick), strict=False
-        ):
+        pictures = _pictures(frames, _size(first), codec)
+        if shown.top_field_first is not None:
+            pictures = with_fields(pictures, top_first=shown.top_field_first)
+        for picture, (start, duration) in zip(pictures, _ticks(shown, tick), strict=False):
             picture.pts, picture.duration, picture.time_base = start, duration, tick
             durations[start] = duration
             container.mux(_lasting(stream.encode(picture), shown, durations))

@@ -5,7 +5,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
-from video_inputs import box_masks, moving_frames, save_frames, textured_frames, write_video
+from video_inputs import box_masks, field_orders, moving_frames, save_frames, textured_frames, write_video
 
 from lib.errors import InputError
 from lib.removers.clip_removal import remove_from_clip
@@ -20,6 +20,7 @@ INTERLACED = {
     ("h264", True): {"flags": "+ildct+ilme", "x264-params": "tff=1"},
     ("h264", False): {"flags": "+ildct+ilme", "x264-params": "bff=1"},
     ("mpeg2", False): {"flags": "+ildct+ilme"},
+    ("mpeg2", True): {"flags": "+ildct+ilme"},
 }
 ENCODERS = {"h264": "libx264", "mpeg2": "mpeg2video"}
 ORDERS = {True: 2, False: 3}  # FFmpeg's numbers
@@ -32,7 +33,7 @@ def told(path):
         return stream.sample_aspect_ratio, stream.codec_context.field_order
 
 
-def interlaced(path, codec="h264", *, top_first=True, count=12):
+def interlaced(path, codec="h264", *, top_first=True, count=12, **context):
     """A bar that moves between the two fields of each frame."""
     fields = np.full((2 * count, 48, 64, 3), 60, np.uint8)
     for moment, field in enumerate(fields):
@@ -41,7 +42,7 @@ def interlaced(path, codec="h264", *, top_first=True, count=12):
     second = slice(1, None, 2) if top_first else slice(0, None, 2)
     frames[:, second] = fields[1::2, second]
     options = {"crf": "5", **INTERLACED[codec, top_first]} if codec == "h264" else INTERLACED[codec, top_first]
-    return write_video(path, frames, ENCODERS[codec], options=options, field_order=ORDERS[top_first])
+    return write_video(path, frames, ENCODERS[codec], options=options, top_first=top_first, **context)
 
 
 def removal(tmp_path, source, **processing):
@@ -97,8 +98,39 @@ def test_fields_are_kept_and_said(tmp_path, codec, top_first):
     result = tmp_path / "out" / "propagation.mp4"
     assert probe_clip(result).top_field_first is top_first
     assert told(result)[1] == ORDERS[top_first]
+    marked = {"TOPFIRST" if top_first else "BOTTOMFIRST"}
+    assert field_orders(source) == field_orders(result) == marked
+    assert field_orders(tmp_path / "out" / "propagation.mkv") == marked
     assert probe_clip(tmp_path / "out" / "propagation.mkv").top_field_first is top_first
     assert (len(read_clip(result).frames), probe_clip(result).fps) == (12, 25)
+
+
+def test_frames_know_their_fields_better_than_headers(tmp_path):
+    """DV begins with the bottom field, and neither AVI nor its codec's header says so."""
+    source = write_video(tmp_path / "a.avi", moving_frames(3, 576, 720), "dvvideo", top_first=False)
+    assert field_orders(source) == {"BOTTOMFIRST"}
+    assert probe_clip(source).top_field_first is False
+    removal(tmp_path, source)
+    assert field_orders(tmp_path / "out" / "propagation.mp4") == {"BOTTOMFIRST"}
+
+
+@pytest.mark.parametrize(
+    ("matrix", "top_first"), [((1, 0, 0, -1), False), ((-1, 0, 0, -1), False), ((-1, 0, 0, 1), True)]
+)
+def test_upside_down_the_other_field_is_first(tmp_path, matrix, top_first):
+    source = interlaced(tmp_path / "a.mp4", top_first=True, matrix=matrix)
+    assert probe_clip(source).top_field_first is top_first
+    removal(tmp_path, source)
+    assert field_orders(tmp_path / "out" / "propagation.mp4") == {"TOPFIRST" if top_first else "BOTTOMFIRST"}
+
+
+def test_fields_that_lie_sideways_are_told_to_no_player(tmp_path):
+    source = interlaced(tmp_path / "a.mp4", matrix=(0, 1, -1, 0))
+    outcome = removal(tmp_path, source)
+    assert [note.text for note in outcome.notes] == [
+        "interlaced and turned by a quarter: results cannot keep its fields; --deinterlace makes whole frames"
+    ]
+    assert field_orders(tmp_path / "out" / "propagation.mp4") == {"PROGRESSIVE"}
 
 
 @pytest.mark.parametrize(("codec", "top_first"), list(INTERLACED))

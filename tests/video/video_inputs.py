@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import av.filter
 import numpy as np
 from PIL import Image
 
@@ -62,6 +63,7 @@ def write_video(
     tick: Fraction = Fraction(1, 1000),
     matrix: Sequence[int] | None = None,
     tag: str = "",
+    top_first: bool | None = None,
     **context: Any,
 ) -> Path:
     """A video without sound.
@@ -70,6 +72,7 @@ def write_video(
         times: when each frame is shown, in ticks; None: at a constant rate.
         matrix: a, b, c, d of the display matrix: the pixel (p, q) is shown at (a p + c q, b p + d q).
         tag: four characters that name the codec in the file.
+        top_first: mark frames as two fields each, by whether the top one comes first; None: as whole.
         context: properties of the encoder.
     """
     with av.open(path, "w", options=container_options or {}) as container:
@@ -86,11 +89,37 @@ def write_video(
             stream.set_display_matrix([a, b, 0, c, d, 0, 0, 0, 1 << 30])
         for index, pixels in enumerate(frames):
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format=pixel_format)
+            if top_first is not None:
+                frame = filtered(frame, "setfield", "tff" if top_first else "bff")
+                frame.pts, frame.time_base = index, 1 / Fraction(rate)
             if times is not None:
                 frame.pts, frame.time_base = times[index], tick
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return path
+
+
+def filtered(frame: av.VideoFrame, *filter_and_arguments: str) -> av.VideoFrame | None:
+    """What a filter makes of one frame; None where that is nothing."""
+    graph = av.filter.Graph()
+    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1000))
+    between, sink = graph.add(*filter_and_arguments), graph.add("buffersink")
+    source.link_to(between)
+    between.link_to(sink)
+    graph.configure()
+    graph.push(frame)
+    try:
+        return graph.pull()
+    except av.error.BlockingIOError:
+        return None
+
+
+def field_orders(path: Path) -> set[str]:
+    """How the decoded frames of a video are marked: PROGRESSIVE, TOPFIRST, BOTTOMFIRST."""
+    kinds = ("PROGRESSIVE", "TOPFIRST", "BOTTOMFIRST")
+    with av.open(path) as container:
+        frames = list(container.decode(video=0))
+    return {kind for frame in frames for kind in kinds if filtered(frame, "select", rf"eq(interlace_type\,{kind})")}
 
 
 def shown_times(path: Path) -> list[Fraction]:
