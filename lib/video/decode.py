@@ -213,13 +213,15 @@ def _pixels(frame: VideoFrame, path: Path, pixel_format: PixelFormat, findings: 
     if pixel_format == "gray":
         return _reformatted(frame, path, "gray")
     tags = _checked_tags(frame, path)
-    if tags is not None:
+    alpha = transparency(frame, path)
+    if tags is None:
+        rgb = _reformatted(frame, path, "rgb24" if alpha is None else "rgba")[..., :3]
+    else:
         from lib.video.colour import white_of_rgb48
         from lib.video.sdr import to_sdr
 
-        return to_sdr(_reformatted(frame, path, "rgb48le"), tags, white_of_rgb48(frame))
-    rgba = _see_through(frame, path)
-    return _reformatted(frame, path, "rgb24") if rgba is None else _over_black(rgba, findings)
+        rgb = to_sdr(_reformatted(frame, path, "rgb48le"), tags, white_of_rgb48(frame))
+    return rgb if alpha is None else _over_black(rgb, alpha, findings)
 
 
 def shows_through(frame: VideoFrame, path: Path) -> bool:
@@ -228,15 +230,19 @@ def shows_through(frame: VideoFrame, path: Path) -> bool:
     Raises:
         InputError: its colours cannot be converted.
     """
-    return _see_through(frame, path) is not None
+    return transparency(frame, path) is not None
 
 
-def _see_through(frame: VideoFrame, path: Path) -> np.ndarray | None:
-    """The frame's (H, W, 4) uint8 pixels where some are not opaque, else None."""
+def transparency(frame: VideoFrame, path: Path) -> np.ndarray | None:
+    """The frame's (H, W) uint8 alpha, as it is decoded, where some of it is not 255; else None.
+
+    Raises:
+        InputError: its colours cannot be converted.
+    """
     if not any(component.is_alpha for component in frame.format.components):
         return None
-    rgba = _reformatted(frame, path, "rgba")
-    return rgba if rgba[..., 3].min() < 255 else None
+    alpha = _reformatted(frame, path, "rgba")[..., 3]
+    return alpha if alpha.min() < 255 else None
 
 
 def _checked_tags(frame: VideoFrame, path: Path) -> Any:
@@ -260,11 +266,11 @@ def _reformatted(frame: VideoFrame, path: Path, pixel_format: str) -> np.ndarray
         ) from error
 
 
-def _over_black(rgba: np.ndarray, findings: Findings | None) -> np.ndarray:
-    """(H, W, 3) of (H, W, 4) uint8 pixels laid over black."""
+def _over_black(rgb: np.ndarray, alpha: np.ndarray, findings: Findings | None) -> np.ndarray:
+    """(H, W, 3) uint8 pixels laid over black by their (H, W) uint8 alpha."""
     if findings is not None:
         findings.remarks[input_note("partly transparent: what shows through is taken as black")] = None
-    return ((rgba[..., :3].astype(np.uint16) * rgba[..., 3:] + 127) // 255).astype(np.uint8)
+    return ((rgb.astype(np.uint16) * alpha[..., None] + 127) // 255).astype(np.uint8)
 
 
 def _colorspace(frame: VideoFrame) -> int | None:

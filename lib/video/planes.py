@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 
 from lib.video.colour import LUMA_WEIGHTS, RGB, ColourTags, tags_of
@@ -17,12 +18,18 @@ _LIMITED, _FULL = 1, 2  # FFmpeg's numbers of the ranges
 
 
 def native_planes(frame: VideoFrame, wanted: ResultFormat, size_hw: tuple[int, int]) -> list[np.ndarray]:
-    """Copies of a frame's planes in the wanted format at `size_hw`, uint8 or uint16; its own numbers if it has both."""
-    tags = tags_of(frame)
+    """Copies of a frame's planes in the wanted format at `size_hw`, uint8 or uint16; its own numbers if it has both.
+
+    What is transparent is laid over black.
+    """
+    tags, alpha = tags_of(frame), _alpha(frame)
     alike = (tags.matrix, tags.full_range) == (wanted.tags.matrix, wanted.tags.full_range)
     if frame.format.name.replace("yuvj", "yuv") != wanted.pixel_format or not alike or _size(frame) != size_hw:
         frame = _converted(frame, tags, wanted, size_hw)
-    return [_plane_array(plane, wanted.depth).copy() for plane in frame.planes]
+    planes = [_plane_array(plane, wanted.depth).copy() for plane in frame.planes]
+    if alpha is not None:
+        _lay_over_black(planes, alpha, wanted)
+    return planes
 
 
 def frame_of(planes: list[np.ndarray], wanted: ResultFormat) -> VideoFrame:
@@ -54,6 +61,21 @@ def code_values(rgb: np.ndarray, wanted: ResultFormat) -> list[np.ndarray]:
         for colour, weight in ((blue, of_blue), (red, of_red)):
             planes.append((colour - luma) * (chroma_span / np.float32(2 * (1 - weight))) + 128 * unit)
     return [np.clip(plane, 0, top) for plane in planes]
+
+
+def _alpha(frame: VideoFrame) -> np.ndarray | None:
+    """(H, W) uint8 alpha where some of it is not 255, else None."""
+    if not any(part.is_alpha for part in frame.format.components):
+        return None
+    alpha = frame.to_ndarray(format="rgba")[..., 3]
+    return alpha if alpha.min() < 255 else None
+
+
+def _lay_over_black(planes: list[np.ndarray], alpha: np.ndarray, wanted: ResultFormat) -> None:
+    black = code_values(np.zeros((1, 1, 3), np.float32), wanted)
+    for plane, least in zip(planes, black, strict=True):
+        shares = cv2.resize(alpha, (plane.shape[1], plane.shape[0]), interpolation=cv2.INTER_AREA) / np.float32(255)
+        plane[:] = np.rint(least + shares * (plane - least))
 
 
 def _size(frame: VideoFrame) -> tuple[int, int]:
