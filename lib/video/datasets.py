@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, field_validator
 from lib.errors import InputError
 from lib.video.entries import Entry, folder_problem, is_folder, look_at, printable
 from lib.video.images import holds_pictures, list_folder
-from lib.video.names import name_problem
+from lib.video.names import name_problem, same_to_the_eye
 from lib.video.nested import MASK_ENDING, holds_nested_videos, picture_folders, sub_folders
 from lib.video.suffixes import FRAME_SUFFIXES, VIDEO_SUFFIXES, some_suffixes, suffix_of, unsupported_kind
 
@@ -205,6 +205,12 @@ def _explained(
     stray = mask_side.strays.get(name) or mask_side.strays.get(name + MASK_ENDING)
     if videos.get(name) and not masks.get(name) and stray:
         return Unmatched(name, f"has no mask: {stray.reason}")
+    if bool(videos.get(name)) == bool(masks.get(name)):
+        return result
+    kind, others = ("video", videos) if masks.get(name) else ("mask", masks)
+    if twin := next((path for other in others if same_to_the_eye(other, name) for path in others[other]), None):
+        differ = "differ in case or in how accents are stored"
+        return Unmatched(name, f"{result.reason}; the names of it and of the {kind} {twin.name} {differ}: rename one")
     return result
 
 

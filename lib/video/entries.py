@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from lib.video.names import is_control
 from lib.video.suffixes import FRAME_SUFFIXES, is_unsupported_picture, suffix_of, unsupported_kind
 
 _SPECIAL = {
@@ -87,8 +88,12 @@ def _unsupported(names: list[str]) -> str:
 
 
 def printable(text: str) -> str:
-    """Text that can be printed and stored as UTF-8: bytes of file names that are none are shown as `\\xe4`."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    """Text that can be printed in one line and stored as UTF-8.
+
+    Bytes of file names that are none are shown as `\\xe4`, characters that control a terminal as `\\n`, `\\x1b`.
+    """
+    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(sign.encode("unicode_escape").decode() if is_control(sign) else sign for sign in text)
 
 
 def _why_not(error: OSError, missing: bool) -> str:

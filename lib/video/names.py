@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 NAME_MAX = 255  # bytes of a file's name on Linux
 # The longest name made of a video's is the draft of its prompt file's backup: `.<name>.yaml.bak999.xxxxxxxx.tmp`.
 LONGEST_DECORATION = len("." + ".yaml.bak999" + "." + "x" * 8 + ".tmp")
@@ -16,11 +18,25 @@ def name_problem(name: str) -> str | None:
         return "contains a path separator"
     if name.startswith("."):
         return "starts with a dot"
-    if any(ord(char) < 32 or 127 <= ord(char) < 160 for char in name):
+    if any(map(is_control, name)):
         return "contains a control character"
     if any(0xD800 <= ord(char) < 0xE000 for char in name):
         return "is not valid UTF-8"
     return length_problem(name)
+
+
+def is_control(char: str) -> bool:
+    """Whether a character is none that is shown, but one that controls a terminal."""
+    return ord(char) < 32 or 127 <= ord(char) < 160
+
+
+def same_to_the_eye(first: str, second: str) -> bool:
+    """Whether two names differ in nothing but case and how their accents are stored, as copies between systems do."""
+    return _folded(first) == _folded(second)
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def length_problem(name: str) -> str | None:

@@ -185,6 +185,28 @@ def test_names_that_differ_in_case_or_normalisation_are_different_videos(roots):
     assert names(scan_dataset("davis", videos, masks)) == ["A", "a", "u\u0308", "\u00fc"]
 
 
+def test_names_that_only_look_alike_are_told(roots):
+    videos, masks = roots
+    fill(videos, "caf\u00e9", "bear", "alone")
+    fill(masks, "cafe\u0301", "Bear")
+    scan = scan_dataset("davis", videos, masks)
+    differ = "differ in case or in how accents are stored: rename one"
+    assert {item.name: item.reason for item in scan.unmatched} == {
+        "caf\u00e9": f"has no mask; the names of it and of the mask cafe\u0301 {differ}",
+        "cafe\u0301": f"has a mask but no video; the names of it and of the video caf\u00e9 {differ}",
+        "bear": f"has no mask; the names of it and of the mask Bear {differ}",
+        "Bear": f"has a mask but no video; the names of it and of the video bear {differ}",
+        "alone": "has no mask",
+    }
+
+
+def test_names_that_control_a_terminal_are_told_in_one_line(roots):
+    videos, masks = roots
+    for root in roots:
+        fill(root, "two\nlines", "red \x1b[31m")
+    assert [item.name for item in scan_dataset("davis", videos, masks).unmatched] == ["red \\x1b[31m", "two\\nlines"]
+
+
 @pytest.mark.parametrize("dataset", ["davis", "custom"])
 @pytest.mark.parametrize("inner", ["frames", "images", "0001"])
 @pytest.mark.parametrize("count", [1, 2])

@@ -137,7 +137,7 @@ def test_name_with_a_control_character_is_reported(roots):
     fill(masks, "a\nb", "c")
     scan = scan_dataset("davis", videos, masks)
     assert names(scan) == ["c"]
-    assert reasons(scan) == {"a\nb": "the name contains a control character; rename it"}
+    assert reasons(scan) == {"a\\nb": "the name contains a control character; rename it"}
 
 
 @pytest.mark.parametrize(
