@@ -10,6 +10,8 @@ import numpy as np
 from PIL import Image
 from tests_support import moving_square
 
+from lib.video.fields import with_fields
+
 SIZE, FRAMES, RATE = (64, 96), 12, 24  # (H, W)
 MILLISECOND = Fraction(1, 1000)
 HLG, PQ = (9, 18, 9), (9, 16, 9)  # matrix, transfer, primaries
@@ -55,6 +57,8 @@ def write_video(
         for index, frame in enumerate(frames):
             to: dict[str, Any] = {"dst_colorspace": tags[0]} if tags else {}
             image = av.VideoFrame.from_ndarray(frame, format="rgb24").reformat(format=pixel_format, **to)
+            if field_order:
+                image = next(with_fields([image], top_first=field_order == 2))
             image.pts = milliseconds[index] if milliseconds else index
             image.time_base = MILLISECOND if milliseconds else Fraction(1, rate)
             container.mux(stream.encode(image))
