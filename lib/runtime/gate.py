@@ -38,7 +38,7 @@ class Gate:
 
     Args:
         app: Gets what is let through.
-        allowed_hosts: Names by which the server may be called, besides this machine's own; without ports.
+        allowed_hosts: Names by which the server may be called, besides the called address and localhost; without ports.
         auth: What the server can prove to know; "": it proves nothing, as with a password that could be guessed.
     """
 
@@ -60,8 +60,9 @@ class Gate:
     def _refusal(self, scope: Scope) -> Refusal | None:
         headers = _headers(scope)
         hosts = headers.get("host", [])
-        if len(hosts) != 1 or _host_of(hosts[0]) not in self._named.union(LOCAL_HOSTS):
-            return Refusal(400, "The server does not go by this name (Host); see --allowed_hosts.")
+        called = (scope.get("server") or ("",))[0]  # the address of this machine that the connection came to
+        if len(hosts) != 1 or _host_of(hosts[0]) not in {*self._named, *LOCAL_HOSTS, called} - {""}:
+            return Refusal(400, "This server does not go by this name (Host); see allowed hosts in docs/operations.md.")
         if any(not _is_same_site(origin, hosts[0], self._named) for origin in headers.get("origin", [])):
             return Refusal(403, "Requests of other web sites (Origin) are refused.")
         if _has_simple_body(headers):

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import socket
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ from websockets.sync.client import connect
 from deployments.box.server import check_access
 from deployments.box.units import SERVER_UNIT
 from lib.runtime.children import free_port
+from lib.runtime.gate import PROOF_PATH
 
 PATIENCE = 180
 
@@ -104,6 +106,17 @@ def test_calls_with_the_password_are_answered(api, box):
 def test_a_page_of_somebody_elses_cannot_call_in_a_users_name(api, box):
     """What a browser would send by itself, password included, lacks the token that only the UI's own page gets."""
     assert call(f"{api}/flow_runs/filter", box.client()["PREFECT_API_AUTH_STRING"], {}) == 403
+
+
+def test_other_names_and_other_sites_are_refused(api, box):
+    credentials = httpx.BasicAuth(*box.client()["PREFECT_API_AUTH_STRING"].split(":", 1))
+    with patient_client(auth=credentials) as client:
+        asked = {"evil.example": 400, "127.0.0.1": 200, socket.gethostname(): 200}
+        assert {name: client.get(f"{api}/admin/version", headers={"Host": name}).status_code for name in asked} == asked
+        assert client.get(f"{api}/admin/version", headers={"Origin": "http://evil.example"}).status_code == 403
+        plain = {"Content-Type": "text/plain"}
+        assert client.post(f"{api}/flow_runs/filter", content="{}", headers=plain).status_code == 415
+        assert client.get(api.removesuffix("/api") + PROOF_PATH).status_code == 404
 
 
 def test_the_client_that_workers_use_gets_in(api, box):

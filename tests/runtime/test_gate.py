@@ -13,7 +13,7 @@ from lib.runtime.children import listen_locally
 from lib.runtime.gate import PROOF_PATH, Gate
 from lib.runtime.login import Login, proof
 
-PORT = 4200
+ADDRESS, PORT = "10.0.0.7", 4200
 NONCE = "0123456789abcdef" * 2
 
 
@@ -33,18 +33,36 @@ def ask(gate: Gate, headers: dict[str, str], path: str = "/api/flows/filter", qu
         return {"type": f"{kind}.connect"}
 
     listed = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-    scope = {"type": kind, "path": path, "query_string": query.encode(), "headers": listed, "server": ("::", PORT)}
+    scope = {
+        "type": kind,
+        "path": path,
+        "query_string": query.encode(),
+        "headers": listed,
+        "server": (ADDRESS, PORT),
+    }
     asyncio.run(gate(scope, receive, send))
     return sent[0].get("status", sent[0].get("code")), sent[-1].get("body", b"").decode()
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1:4200", "localhost", "LOCALHOST:9", "[::1]:4200", "box.lan:80"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:4200", "localhost", "LOCALHOST:9", "[::1]:4200", "box.lan:80", f"{ADDRESS}:4200"]
+)
 def test_it_goes_by_its_names(host):
     assert ask(Gate(application, ["box.lan"]), {"Host": host}) == (200, "inside")
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "127.0.0.1.evil.example:4200", "", "evil@localhost", "localhost:x", "localhost/a", "[::1"]
+    "host",
+    [
+        "evil.example",
+        "10.0.0.8",
+        "127.0.0.1.evil.example:4200",
+        "",
+        "evil@localhost",
+        "localhost:x",
+        "localhost/a",
+        "[::1",
+    ],
 )
 def test_it_does_not_go_by_other_names(host):
     assert ask(Gate(application, ["box.lan"]), {"Host": host})[0] == 400
@@ -148,4 +166,5 @@ def test_secrets_differ_and_are_not_shown():
 
 def test_allowed_hosts_come_from_the_environment():
     assert allowed_hosts({"AUTO_REFINE_ALLOWED_HOSTS": " a.lan, ,b.lan "}) == ("a.lan", "b.lan")
+    assert allowed_hosts({"PREFECT_SERVER_API_HOST": "10.0.0.1"}) == ("10.0.0.1",)
     assert allowed_hosts({}) == ()
