@@ -3,9 +3,12 @@
 import asyncio
 import http.server
 import socket
+import subprocess
+import sys
 import threading
 
 import pytest
+from probes import ROOT
 
 from lib.runtime.api_client import ApiClient
 from lib.runtime.api_server import allowed_hosts
@@ -155,6 +158,17 @@ def test_the_port_of_a_run_is_nobody_elses(option, address):
         with pytest.raises(OSError, match="in use"):
             taker.bind((address, ours.getsockname()[1]))
             taker.listen()
+
+
+def test_a_box_whose_port_is_taken_is_told_so():
+    with listen_locally() as other:
+        address = {"PREFECT_SERVER_API_HOST": "127.0.0.1", "PREFECT_SERVER_API_PORT": str(other.getsockname()[1])}
+        command = [sys.executable, "-m", "lib.runtime.api_server"]
+        done = subprocess.run(command, env=address, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"127.0.0.1, port {address['PREFECT_SERVER_API_PORT']}: Address already in use\n",
+    )
 
 
 def test_secrets_differ_and_are_not_shown():
