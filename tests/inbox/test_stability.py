@@ -120,7 +120,7 @@ def test_incomplete_videos_say_what_is_missing(box):
         "car": ("incomplete", "holds neither video* nor mask*"),
         "clip.mp4": ("incomplete", "is a file; expected a folder for each video, with video* and mask* in it"),
         "dog": ("incomplete", "mask is an empty folder"),
-        "emu\u0007": ("incomplete", "the name contains a control character; rename it"),
+        "emu\\x07": ("incomplete", "the name contains a control character; rename it"),
     }
 
 
