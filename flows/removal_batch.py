@@ -178,6 +178,7 @@ class RemovalBatch(Generic[Settings]):
             third_title=title,
             third_key=third_key,
             third_path=path,
+            inputs=(job.video_fingerprint, job.mask_fingerprint) if is_adopted(key) else (),
         )
 
     def result(self, job: RemovalJob, key: str) -> Result:
@@ -201,6 +202,7 @@ class RemovalBatch(Generic[Settings]):
 
     def _of_result(self, result: Result, truth_fingerprint: str) -> dict[str, Any]:
         job, lossless = result.job, result.path.with_suffix(".mkv")
+        made_with_it = self.settings.products.lossless and not is_adopted(result.key)  # a kept file's may be another's
         return {
             "video": job.video,
             "output_dir": self.settings.output_dir,
@@ -210,6 +212,6 @@ class RemovalBatch(Generic[Settings]):
             "reading": job.reading,
             "watched": job.watched,
             "result_key": result.key,
-            "result_path": lossless if self.settings.products.lossless and lossless.is_file() else result.path,
+            "result_path": lossless if made_with_it and lossless.is_file() else result.path,
             "truth_fingerprint": truth_fingerprint,
         }

@@ -12,6 +12,7 @@ from lib.errors import check_all
 from lib.records import PhaseRecord
 from lib.settings.study import StudySettings
 from tasks.jobs import CoarseJob, VariantJob
+from tasks.record_store import find_record
 
 
 class StudyBatch(Batch):
@@ -55,7 +56,8 @@ class StudyBatch(Batch):
         return self.needs_captions and self.settings.prompts.caption_source == "coarse"
 
     def variant(self, variant: Variant, coarse: CoarseJob) -> VariantJob | CoarseJob:
-        """One variant of the video; without anchor and text at full size that is phase 1 itself.
+        """One variant of the video; without anchor and text at full size that is phase 1 itself, unless a file of
+        somebody else's is kept there.
 
         Raises:
             InputError: a prompt file is missing, broken or holds no prompt.
@@ -64,9 +66,19 @@ class StudyBatch(Batch):
         words = self._words(variant, coarse.video.name)
         guided = self.guided(coarse.video, fingerprints, words, with_anchor=variant.anchor, with_text=variant.text)
         plain = guided["anchor"] is None and not guided["use_text"]
-        if plain and coarse.processing == self.settings.processing and not self.settings.products.lossless:
+        if (
+            plain
+            and not self._keeps(coarse)
+            and coarse.processing == self.settings.processing
+            and not self.settings.products.lossless
+        ):
             return coarse
         return VariantJob(**guided, variant=variant.key)
+
+    def _keeps(self, coarse: CoarseJob) -> bool:
+        """Whether phase 1's file is none of ours, and stays."""
+        skip = self.settings.phase_control.skip_phase1_if_exists
+        return skip and self.result_path(coarse).is_file() and find_record(coarse)[0] is None
 
     def file_of(self, record: PhaseRecord) -> Path:
         """Where a result lies: perhaps with another variant, which made it in an earlier run."""

@@ -224,6 +224,7 @@ class ComparisonJob(Job):
 
     phase: ClassVar[str] = "comparison"
     code_version: ClassVar[str] = "2"
+    later: ClassVar[Mapping[str, Any]] = {"reading": {}, "inputs": []}
 
     processing: Processing
     reading: dict[str, Any] = {}
@@ -234,6 +235,7 @@ class ComparisonJob(Job):
     third_title: str  # what the third cell shows: the prior, the phase-1 result, or the hole itself
     third_key: str
     third_path: Path | None  # None: the source with the hole in gray
+    inputs: tuple[str, ...] = ()  # hashes of video and masks where the results' keys do not stand for them
 
     def identity(self) -> dict[str, Any]:
         return self.model_dump(mode="json", exclude={"video", "output_dir", "third_path", "refined_path"})
