@@ -23,6 +23,7 @@ from lib.video.suffixes import (
 
 __all__ = [
     "FRAME_SUFFIXES",
+    "counts_more",
     "folder_reading",
     "frame_folder",
     "held_instead",
@@ -38,6 +39,7 @@ __all__ = [
 ]
 
 _MOST_NAMES = 5
+_FIRST_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
 def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
@@ -155,14 +157,23 @@ def list_folder(folder: Path) -> tuple[Path, ...]:
 def folder_reading(folder: Path) -> dict[str, Any]:
     """`picture_reading` of all frames together: a value where they agree, a sorted list of values where they do not.
 
+    `more_kinds`: see `counts_more`.
+
     Raises:
         InputError: see `list_frames`, or a picture cannot be opened.
     """
-    found: dict[str, set[Any]] = {}
-    for image in list_frames(folder):
+    images = list_frames(folder)
+    found: dict[str, set[Any]] = {"more_kinds": {True}} if counts_more(images) else {}
+    for image in images:
         for key, value in picture_reading(image).items():
             found.setdefault(key, set()).add(value)
     return {key: sorted(values) if len(values) > 1 else min(values) for key, values in sorted(found.items())}
+
+
+def counts_more(images: Iterable[Path]) -> bool:
+    """Whether some pictures of a folder count that did not once, when only JPG, JPEG and PNG files did."""
+    counted = {suffix_of(image) in _FIRST_SUFFIXES for image in images}
+    return len(counted) == 2
 
 
 def _check_one_kind(folder: Path, pictures: list[Path]) -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from lib.errors import InputError
 from lib.notes import Note, input_note
-from lib.video.images import open_image, upright
+from lib.video.images import counts_more, open_image, upright
 from lib.video.mask_alpha import ALPHA_NOTE, TRANSPARENT_NOTE
 from lib.video.mask_grays import LOSSY_THRESHOLD, GrayTally, MaskRules, check_grays
 from lib.video.mask_headers import MaskHeader, check_depth, has_alpha, holds_several, is_lossless, read_header, readable
@@ -116,6 +116,8 @@ class PictureSource:
         reading: dict[str, Any] = {}
         if not pairing.is_plain(limit):
             reading["pairing"] = pairing.way
+        if counts_more(self._images):
+            reading["more_kinds"] = True
         if any(header.turned for header in headers):
             reading["orientation"] = True
         if any(_misnamed(header, image) for header, image in zip(headers, self._images, strict=True)):

@@ -115,3 +115,12 @@ def test_a_folders_reading_is_that_of_all_its_frames(tmp_path):
     assert folder_reading(tmp_path) == {"icc": "Adobe-like"}
     Image.new("LA", (2, 2), (3, 3)).save(tmp_path / "4.png")
     assert folder_reading(tmp_path) == {"alpha": True, "icc": "Adobe-like"}
+
+
+def test_pictures_that_once_did_not_count_are_in_the_reading(tmp_path):
+    """Results that lack their frames must not pass for those of the whole folder."""
+    for name in ("0.jpg", "1.jfif"):
+        Image.new("RGB", (4, 4)).save(tmp_path / name, format="JPEG")
+    assert folder_reading(tmp_path) == {"more_kinds": True}
+    (tmp_path / "0.jpg").rename(tmp_path / "0.jpe")
+    assert folder_reading(tmp_path) == {}

@@ -340,3 +340,10 @@ def test_masks_in_a_folder_within_the_folder(tmp_path, name):
     assert np.array_equal(track.masks, MASKS)
     assert track.notes == ()
     assert reading(tmp_path / "mask") == {}
+
+
+def test_masks_that_once_did_not_count_are_in_the_reading(tmp_path):
+    folder = save_frames(tmp_path / "m", MASKS.astype(np.uint8) * 255, ".jpg")
+    assert reading(folder) == {}
+    (folder / "00003.jpg").rename(folder / "00003.jfif")
+    assert reading(folder) == {"more_kinds": True}
