@@ -53,7 +53,7 @@ def main() -> int:
     try:
         listener = listen(os.environ) if fd is None else socket.socket(fileno=fd)
     except OSError as error:
-        print(f"{os.environ.get(_HOST)}, port {os.environ.get(_PORT)}: {error.strerror}", file=sys.stderr)
+        print(f"the server has no address to listen on: {error}", file=sys.stderr)
         return _NO_ADDRESS
     if fd is None:  # passwords of boxes may be such as can be guessed: nothing is proven with them
         make = partial(make_app, (*allowed_hosts(os.environ), socket.gethostname()), "")

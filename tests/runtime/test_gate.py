@@ -165,10 +165,10 @@ def test_a_box_whose_port_is_taken_is_told_so():
         address = {"PREFECT_SERVER_API_HOST": "127.0.0.1", "PREFECT_SERVER_API_PORT": str(other.getsockname()[1])}
         command = [sys.executable, "-m", "lib.runtime.api_server"]
         done = subprocess.run(command, env=address, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
-    assert (done.returncode, done.stderr) == (
-        1,
-        f"127.0.0.1, port {address['PREFECT_SERVER_API_PORT']}: Address already in use\n",
-    )
+    assert done.returncode == 1
+    assert "Address already in use" in done.stderr
+    assert address["PREFECT_SERVER_API_PORT"] in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_secrets_differ_and_are_not_shown():
