@@ -28,6 +28,8 @@ _UNTOLD = Fraction(3, 2)  # frames: the last one's packet need not tell how long
 _TIGHTEST = Fraction(1, 1000)  # seconds: what Matroska rounds times to
 _HIGHEST_RATE = 1000  # frames a second; more is a clock taken for a rate
 _ABOUT = Fraction(1, 20)  # share by which a rate that a file tells may miss the mean of its frames' times
+_PACKET_HEAD, _HEADERS = 16, 4096  # bytes that a packet and a file need besides pictures and sound
+_LEAST_UNREAD = Fraction(1, 20)  # of a file's bytes
 _DISORDER = 16  # frames; no decoder holds back more
 _LONGEST_PAUSE = 10  # seconds in a stream; more is a jump of its clock
 
@@ -65,17 +67,21 @@ def _list_frames(path: Path, size: int, _mtime: int, _inode: int) -> Listing:
         count, times = len(decoded), _continuous(decoded, fps) if _mostly_known(decoded) else None
     stamps = tuple(sorted(times)) if times else None
     shown = tuple(stamp - stamps[0] for stamp in stamps) if stamps else None
+    truncation = _truncation(path, size)
+    holes = shown is not None and packets.leaves_unread(min(size, promised_bytes(path) or size), _paused(shown))
     # Where nothing is broken, a gap in time is a pause in the recording.
-    lossy = packets.format in _STREAMED and bool(packets.flagged or packets.broken)
+    lossy = holes or (packets.format in _STREAMED and bool(packets.flagged or packets.broken))
     gaps = _lost_in_gaps(shown) if shown and lossy else 0
     fps = _plausible_rate(packets.rates, shown, packets.tick)
     varies = shown is not None and not _is_constant(shown, fps, packets.tick)
-    timeline = Timeline(count, fps, shown if varies else None, last=packets.last_duration)
-    truncation = _truncation(path, size)
     missing = gaps + packets.lost_entries
     # In a whole file, the last of uneven frames may last long.
-    if not missing and (truncation or not (varies or packets.format in _GENEROUS)):
-        missing = packets.lost_duration(fps) or (packets.lost_frames(count, size, path) if truncation else 0)
+    doubtful = (varies and not holes) or packets.format in _GENEROUS
+    if missing == gaps and (truncation or not doubtful):
+        missing += packets.lost_duration(fps) or (packets.lost_frames(count, size, path) if truncation else 0)
+    last = packets.last_duration or (_usual_gap(shown) if shown and varies else None)
+    cut = bool(truncation or missing > gaps)
+    timeline = Timeline(count, fps, shown if varies else None, last=last, cut=cut)
     return Listing(timeline, None if decode else stamps, packets.flagged, leading, missing, truncation)
 
 
@@ -95,6 +101,8 @@ class _Packets:
     flagged: int = 0
     broken: int = 0  # frames and packets that decoding found to be damaged
     end: Fraction = Fraction(0)  # of any stream
+    read_bytes: int = 0  # in packets of all streams
+    attached_bytes: int = 0
     shown_until: Fraction | None = None  # the video, by a header
     last: Fraction | None = None  # duration of the packet with the last frame
     first_key: Fraction | None = None  # time of the first frame that can be decoded by itself
@@ -119,6 +127,7 @@ class _Packets:
             )
             if packets.format == "mov" and stream.duration and stream.time_base:
                 packets.shown_until = ((stream.start_time or 0) + stream.duration) * stream.time_base
+            packets.attached_bytes = sum(len(part.data) for part in getattr(container.streams, "attachments", ()))
             packets.shown, packets.decoded = [], []
             try:
                 packets._pass_over(container, stream.index)
@@ -132,6 +141,7 @@ class _Packets:
             if not packet.size:
                 continue
             base = packet.time_base
+            self.read_bytes += packet.size + _PACKET_HEAD
             time, length = packet.pts if packet.pts is not None else packet.dts, packet.duration or 0
             if time is not None and base:
                 self.end = max(self.end, (time + length) * base)
@@ -180,6 +190,19 @@ class _Packets:
         unfound = self.entries - self.count if self.format == "avi" else 0  # it lists nothing but what is shown
         return max(self.beyond_file, unfound)
 
+    def leaves_unread(self, size: int, paused: Fraction) -> bool:
+        """Whether bytes are in no packet where frames may be missing: the file is damaged there.
+
+        Args:
+            size: of the file in bytes.
+            paused: seconds within the video for which a frame is on show longer than usual.
+        """
+        if self.format not in _TIMED or self.format in _GENEROUS or not self.duration:
+            return False
+        unread = Fraction(size - self.read_bytes - self.attached_bytes - _HEADERS, size)
+        lost = paused + max(self.duration - self.end, 0)
+        return unread > max(lost / self.duration / 2, _LEAST_UNREAD)
+
     def lost_duration(self, fps: Fraction) -> int:
         """Frames between where the file's packets end and where its stored duration says that they do."""
         if self.format not in _TIMED or self.duration is None or not self.count:
@@ -203,7 +226,8 @@ def _plausible_rate(rates: tuple[Fraction, ...], times: tuple[Fraction, ...] | N
         return rates[0] if rates[0] <= _HIGHEST_RATE else DEFAULT_FPS
     mean = (len(times) - 1) / (times[-1] - times[0])
     usual = Fraction(max(round(mean), 1)), Fraction(max(round(mean * Fraction(1001, 1000)), 1) * 1000, 1001)
-    for rate in (*rates, *sorted(usual, key=lambda rate: abs(rate - mean))):
+    nearest = sorted(usual, key=lambda rate: abs(rate - mean)) if _is_fine(tick, mean) else []
+    for rate in (*rates, *nearest):
         if _is_constant(times, rate, tick):
             return rate
     return rates[0] if abs(rates[0] / mean - 1) <= _ABOUT else mean.limit_denominator(1001)
@@ -226,7 +250,7 @@ def _continuous(times: list[Fraction | None], fps: Fraction) -> list[Fraction]:
     """Times in one clock: it goes on after a jump (recordings joined to one file) and where a time is unknown."""
     joined: list[Fraction] = []
     offset, latest = Fraction(0), None
-    for time in times:
+    for time in _counted_back(times, fps):
         follows = time or Fraction(0) if latest is None else latest + 1 / fps
         if time is None:
             joined.append(follows)
@@ -239,6 +263,13 @@ def _continuous(times: list[Fraction | None], fps: Fraction) -> list[Fraction]:
     return _rising(joined)
 
 
+def _counted_back(times: list[Fraction | None], fps: Fraction) -> list[Fraction | None]:
+    """The same times; the first ones, where they are unknown, by the first that is known."""
+    unknown = next((index for index, time in enumerate(times) if time is not None), 0)
+    first = times[unknown] if times else None
+    return times if first is None else [*(first - (unknown - n) / fps for n in range(unknown)), *times[unknown:]]
+
+
 def _rising(times: list[Fraction]) -> list[Fraction]:
     """The same times in order, each later than the one before."""
     rising: list[Fraction] = []
@@ -249,14 +280,29 @@ def _rising(times: list[Fraction]) -> list[Fraction]:
 
 def _is_constant(times: tuple[Fraction, ...], fps: Fraction, tick: Fraction) -> bool:
     """Whether frame n is shown at n / fps, but for rounding."""
-    slack = max(tick, _TIGHTEST) * Fraction(3, 2)
+    slack = max(tick, _TIGHTEST) * Fraction(3, 2) if _is_fine(tick, fps) else tick / 8
     return all(abs(time - index / fps) <= slack for index, time in enumerate(times))
 
 
+def _is_fine(tick: Fraction, fps: Fraction) -> bool:
+    """Whether a clock tells a frame that was left out from rounding; AVI's counts whole frames."""
+    return 2 * max(tick, _TIGHTEST) <= 1 / fps
+
+
 def _lost_in_gaps(times: tuple[Fraction, ...]) -> int:
-    gaps = [after - before for before, after in pairwise(times)]
-    usual = sorted(gaps)[len(gaps) // 2] if gaps else Fraction(0)
+    gaps, usual = [after - before for before, after in pairwise(times)], _usual_gap(times)
     return sum(round(gap / usual) - 1 for gap in gaps if gap > usual * Fraction(_LEAST_GAP)) if usual else 0
+
+
+def _paused(times: tuple[Fraction, ...]) -> Fraction:
+    """Seconds for which frames are on show longer than most."""
+    usual = _usual_gap(times)
+    return sum((after - before - usual for before, after in pairwise(times) if after - before > usual), Fraction(0))
+
+
+def _usual_gap(times: tuple[Fraction, ...]) -> Fraction:
+    gaps = sorted(after - before for before, after in pairwise(times))
+    return gaps[len(gaps) // 2] if gaps else Fraction(0)
 
 
 def _truncation(path: Path, size: int) -> str:

@@ -16,6 +16,7 @@ from lib.video.timeline import Timeline
 Way = Literal["all", "name", "order", "number", "time"]
 _CONTAINER_CLOCK = Fraction(1, 1000)  # seconds; containers round times, most coarsely to this
 _MOST_RANGES = 8
+_LIKE_RATES = Fraction(1, 100)  # share by which rates may differ to be taken for the same
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def pair_video(path: Path, masks: Timeline, clip: Timeline, limit: int = -1) -> 
     Raises:
         InputError: neither the numbers of frames nor the durations are equal.
     """
-    if masks.count == clip.count:
+    if masks.count == clip.count or (masks.count > clip.count and clip.cut and _about_equal(masks.fps, clip.fps)):
         return _in_order(masks.count, clip)
     if abs(masks.duration - clip.duration) > 1 / min(masks.fps, clip.fps):
         if masks.count == limit < clip.count:
@@ -126,7 +127,7 @@ def ranges(numbers: Iterable[int], joint: str = ", ") -> str:
 
 def _in_order(found: int, clip: Timeline) -> Pairing:
     """A mask for each of the first frames."""
-    return Pairing("order", (*range(found), *(None,) * (clip.count - found)), found)
+    return Pairing("order", (*range(min(found, clip.count)), *(None,) * (clip.count - found)), found)
 
 
 def _may_be_the_first(stems: Sequence[str], clip: Timeline) -> bool:
@@ -146,7 +147,8 @@ def _spread(way: Way, frames: Sequence[int], stems: Sequence[str], count: int) -
     for frame in range(count):
         masks.append(mask_at.get(frame, masks[-1] if masks else None) if first <= frame <= last else None)
     counted = all(_number(stem) == frame for stem, frame in zip(stems, frames, strict=True))
-    own = tuple(sorted(mask_at)) if len(mask_at) < count else ()
+    own = tuple(sorted(frame for frame in mask_at if frame < count))
+    own = own if len(own) < count else ()
     return Pairing(way, tuple(masks), len(frames), own, counted)
 
 
@@ -156,8 +158,10 @@ def _frames_by_number(where: Path, stems: Sequence[str], clip: Timeline) -> list
     if len(set(own)) == len(own) and None not in own and set(numbers) <= set(own):
         frame_of = {number: index for index, number in enumerate(own)}
         return [frame_of[number] for number in numbers]
-    first = 1 if min(numbers) == 1 and max(numbers) == clip.count else 0
-    if outside := [number for number in numbers if not 0 <= number - first < clip.count]:
+    from_one = max(numbers) == (len(numbers) if clip.cut and len(numbers) > clip.count else clip.count)
+    first = 1 if min(numbers) == 1 and from_one else 0
+    end = max(numbers) + 1 if clip.cut else clip.count  # frames that a cut file lacks may have masks
+    if outside := [number for number in numbers if not 0 <= number - first < end]:
         raise InputError(
             f"{where}: found {len(stems)} masks numbered {ranges(numbers)}, the clip has {clip.count} frames"
             f"{_frame_numbers(own)}: none of them is frame {ranges(outside)}; "
@@ -190,6 +194,10 @@ def _number(stem: str) -> int | None:
     """The last group of digits."""
     groups = re.findall(r"[0-9]+", stem)
     return int(groups[-1]) if groups else None
+
+
+def _about_equal(rate: Fraction, other: Fraction) -> bool:
+    return abs(rate / other - 1) < _LIKE_RATES
 
 
 def _shown_at(masks: Timeline, clip: Timeline) -> tuple[int, ...]:

@@ -15,6 +15,7 @@ class Timeline:
     times: tuple[Fraction, ...] | None = None  # seconds since the first frame; None: frame n is shown at n / fps
     names: tuple[str, ...] = ()  # stems of the frames' files; empty for a video file
     last: Fraction | None = None  # seconds that the last frame is shown; None: as long as a frame is on average
+    cut: bool = False  # the file ends before it should: masks may be there for more frames
 
     def time(self, index: int) -> Fraction:
         """Seconds since the first frame at which frame `index` appears."""
