@@ -41,7 +41,8 @@ def comparison(job: ComparisonJob) -> PhaseRecord:
         (job.engine_title, iter_frames(job.refined_path)),
     ]
     notes = write_clip(job.path, comparison_frames(panels), comparison_times(info, positions, job.fps))
-    return record_of(job, [job.path], since=start, notes=notes)
+    facts = {"inputs": job.told} if job.inputs else {}
+    return record_of(job, [job.path], since=start, notes=notes, facts=facts)
 
 
 def comparison_times(info: ClipInfo, positions: Sequence[int], fps: int) -> Presentation:

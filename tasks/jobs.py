@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-from lib.records import canonical_hash
+from lib.records import PhaseRecord, canonical_hash
 from lib.runtime.file_states import FileState
 from lib.settings import Anchor, DiffuEraserOptions, Engine, InputRules, Processing, PropainterPrior
 from lib.video.datasets import Video
@@ -36,6 +36,10 @@ class Job(BaseModel):
         identity = {name: value for name, value in self.identity().items() if self._counts(name, value)}
         content = {"code": self.code_version, "video": self.video.name, "content": identity}
         return f"{self.phase}-{canonical_hash(content)}"
+
+    def misfit(self, record: PhaseRecord) -> str | None:  # noqa: ARG002
+        """Why a record under the job's key is not what the job would make, or None."""
+        return None
 
     def _counts(self, name: str, value: Any) -> bool:
         return name not in self.unkeyed and not (name in self.later and value == self.later[name])
@@ -224,7 +228,7 @@ class ComparisonJob(Job):
 
     phase: ClassVar[str] = "comparison"
     code_version: ClassVar[str] = "2"
-    later: ClassVar[Mapping[str, Any]] = {"reading": {}, "inputs": []}
+    unkeyed: ClassVar[frozenset[str]] = Job.unkeyed | {"inputs"}
 
     processing: Processing
     reading: dict[str, Any] = {}
@@ -236,6 +240,15 @@ class ComparisonJob(Job):
     third_key: str
     third_path: Path | None  # None: the source with the hole in gray
     inputs: tuple[str, ...] = ()  # hashes of video and masks where the results' keys do not stand for them
+
+    def misfit(self, record: PhaseRecord) -> str | None:
+        told = record.facts.get("inputs", self.told)  # records were silent on it once
+        return "it was made of another video or other masks" if self.inputs and told != self.told else None
+
+    @property
+    def told(self) -> str:
+        """What its record tells of the inputs."""
+        return " ".join(self.inputs)
 
     def identity(self) -> dict[str, Any]:
         return self.model_dump(mode="json", exclude={"video", "output_dir", "third_path", "refined_path"})

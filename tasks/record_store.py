@@ -32,7 +32,7 @@ def find_record(job: Job) -> tuple[PhaseRecord | None, str]:
         record = read_record(path)
     except (OSError, ValueError, KeyError, TypeError) as error:
         return None, f"the record {path.name} is unreadable ({type(error).__name__})"
-    problem = record.problem(job.output_dir)
+    problem = record.problem(job.output_dir) or job.misfit(record)
     return (None, problem) if problem else (record, "")
 
 
