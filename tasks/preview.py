@@ -38,7 +38,7 @@ def preview(job: PreviewJob) -> PhaseRecord:
     info = probe_clip(job.video.video_path)
     size = even_size(fit_longer_side(_result_size(job, info.size), _MAX_SIDE))
     positions = _write_source(job, info, size)
-    shown = info.presentation(positions).whole_frames
+    shown = info.presentation(positions).scaled(info.size, size).whole_frames
     write_clip(job.mask, (resize_frame(frame, size) for frame in _overlays(job, info, positions)), shown)
     save_thumbnail(read_clip_frame(job.mask, len(positions) // 2), job.thumbnail)
     return record_of(job, [job.source, job.mask, job.thumbnail], since=start, facts={"pid": os.getpid()})
@@ -49,13 +49,13 @@ def _write_source(job: PreviewJob, info: ClipInfo, size: tuple[int, int]) -> Seq
     limit = job.processing.video_length
     planned = info.positions(limit)
     frames = (resize_frame(frame, size) for frame in _frames(job))
-    write_clip(job.source, frames, info.presentation(planned).whole_frames)
+    write_clip(job.source, frames, info.presentation(planned).scaled(info.size, size).whole_frames)
     count = probe_clip(job.source).frame_count
     found = worked_positions(info, -1, count)  # the first so many that can be decoded: perhaps some beyond the limit
     positions = [position for position in found if limit < 0 or position < limit]
     if positions != list(planned):  # frames are missing: those that are there keep their times
         frames = (resize_frame(frame, size) for frame in islice(_frames(job), len(positions)))
-        write_clip(job.source, frames, info.presentation(positions).whole_frames)
+        write_clip(job.source, frames, info.presentation(positions).scaled(info.size, size).whole_frames)
     return positions
 
 

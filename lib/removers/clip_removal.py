@@ -140,7 +140,7 @@ def _read_source(
     result_size = processing_size(clip.size, processing.height, processing.width)
     work_size = fit_longer_side(result_size, processing.max_img_size)
     masks = dilate(resize_masks(track.masks, work_size), processing.mask_dilation_iter)
-    shown, count = info.presentation(clip.positions), len(clip.frames)
+    shown, count = info.presentation(clip.positions).scaled(clip.size, result_size), len(clip.frames)
     native = None
     if processing.result_format == "source":
         native = NativeSource.of(info, result_size, deinterlace=deinterlace)

@@ -48,6 +48,7 @@ __all__ = [
 ]
 
 _GROWTH = 64  # frames
+_ALPHA_ASIDE = ("vp8", "vp9")  # codecs whose alpha channel is a stream of its own beside the packets
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class ClipInfo:
     has_audio: bool = False
     sample_aspect: Fraction = SQUARE  # width of a pixel by its height
     fields: Fields | None = None  # None: frames are whole
+    hidden_alpha: bool = False  # there is an alpha channel, which decoders leave out
 
     @property
     def size(self) -> tuple[int, int]:
@@ -86,6 +88,8 @@ class ClipInfo:
 
     def notes(self, *, deinterlaced: bool) -> tuple[Note, ...]:
         """What a user should know of how it is read."""
+        if self.hidden_alpha:
+            return (input_note("its alpha channel is not read: colours that it hides are shown"),)
         if self.fields is None or deinterlaced:
             return ()
         order = "top" if self.fields.top_first else "bottom"
@@ -138,13 +142,15 @@ def probe_clip(path: Path) -> ClipInfo:
     with open_video(path) as (container, stream):
         has_audio, aspect = bool(container.streams.audio), stream.sample_aspect_ratio
         order = getattr(stream.codec_context, "field_order", 0)  # PyAV before 18 has none
+        hidden_alpha = stream.codec_context.name in _ALPHA_ASIDE and stream.metadata.get("alpha_mode") == "1"
     frame = first_frame(path)
     height, width = to_array(frame, path).shape[:2]
     orientation = orientation_of(frame)
     if aspect and orientation.transposed:
         aspect = 1 / aspect
     fields = fields_of(frame, order, orientation)
-    return ClipInfo(path, height, width, listing.timeline, has_audio, Fraction(aspect or SQUARE), fields)
+    shape = Fraction(aspect or SQUARE)
+    return ClipInfo(path, height, width, listing.timeline, has_audio, shape, fields, hidden_alpha)
 
 
 def read_clip(path: Path, limit: int = -1, *, deinterlace: bool = False, accept_damaged: bool = False) -> Clip:

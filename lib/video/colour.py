@@ -66,7 +66,8 @@ BT709_VIDEO = ColourTags(BT709, BT709, BT709, full_range=False)
 def tags_of(frame: VideoFrame) -> ColourTags:
     """Tags of a decoded frame.
 
-    A matrix that the file does not name is guessed from the size, as players do. Gray counts as full range whatever
+    A matrix that the file does not name is that of BT.2020 with its primaries, else guessed from the size, as
+    players do. Gray counts as full range whatever
     its tag says, because that is how swscale reads it.
     """
     layout = frame.format
@@ -110,6 +111,8 @@ def _matrix(frame: VideoFrame) -> int:
     if frame.format.is_rgb or frame.format.has_palette:
         return RGB
     if frame.colorspace in (UNSPECIFIED, *_RESERVED):
+        if getattr(frame, "color_primaries", 2) == BT2020:
+            return BT2020
         rows, columns = _GUESSED_709
         return BT709 if frame.height > rows or frame.width >= columns else BT601
     return int(frame.colorspace)

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 DEFAULT_FPS = Fraction(24)
 _LARGEST_DENOMINATOR = 65_535
-_BT709, _BT601 = 1, 5
 _UNNAMED = (2, 3)  # unspecified, reserved
+_COVER = 1 << 10  # FFmpeg's flag of a stream that is an attached picture
 _DEINTERLACER = ("bwdif", "mode=send_frame:parity=auto:deint=all")
 PixelFormat = Literal["rgb24", "gray"]
 
@@ -57,12 +57,26 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     with container:
         if not container.streams.video:
             raise InputError(f"{path}: holds no video stream; {ADVICE}")
-        stream = cast("VideoStream", container.streams.best("video"))
+        stream = main_video(container)
+        if stream is None:
+            raise InputError(f"{path}: holds no video but a cover picture; {ADVICE}")
         if stream.codec_context is None:
             raise InputError(f"{path}: its video has a codec that is not known here; {ADVICE}")
         # With threads for whole frames, chance decides which damaged frames of H.264 are called corrupt.
         stream.thread_type = "SLICE" if stream.codec_context.name == "h264" else "AUTO"
         yield container, stream
+
+
+def main_video(container: InputContainer) -> VideoStream | None:
+    """The stream that shows the pictures, never a cover picture."""
+    best = cast("VideoStream | None", container.streams.best("video"))
+    if best is None or not _is_cover(best):
+        return best
+    return next((stream for stream in container.streams.video if not _is_cover(stream)), None)
+
+
+def _is_cover(stream: VideoStream) -> bool:
+    return bool(int(getattr(stream, "disposition", 0)) & _COVER)  # PyAV before 14 does not tell
 
 
 def decode_frames(
@@ -274,11 +288,13 @@ def _over_black(rgb: np.ndarray, alpha: np.ndarray, findings: Findings | None) -
 
 
 def _colorspace(frame: VideoFrame) -> int | None:
-    """The matrix to convert with where the file names none: as players guess it. None: as the file says."""
+    """The matrix to convert with where the file names none. None: as the file says."""
+    from lib.video.colour import tags_of
+
     unnamed = frame.colorspace in _UNNAMED or (not frame.colorspace and not frame.format.is_rgb)
     if not unnamed or frame.format.has_palette:
         return None
-    return _BT709 if frame.height > 576 or frame.width >= 1280 else _BT601
+    return tags_of(frame).matrix
 
 
 def _scaler() -> Any:

@@ -52,6 +52,17 @@ class Presentation:
         """Seconds at which the last of `count` frames ends."""
         return (self.times[count - 1] if self.times else (count - 1) / self.fps) + self.duration(count - 1, count)
 
+    def scaled(self, before: tuple[int, int], after: tuple[int, int]) -> Presentation:
+        """The same for frames brought from one (H, W) to another: what is shown keeps its shape.
+
+        Square pixels stay square: then the other shape is what was asked for.
+        """
+        aspect = self.sample_aspect * Fraction(before[1] * after[0], after[1] * before[0])
+        rounding = Fraction(1, min(*before, *after))
+        if self.sample_aspect == SQUARE or abs(aspect / self.sample_aspect - 1) <= rounding:
+            return self
+        return replace(self, sample_aspect=aspect)
+
     @property
     def whole_frames(self) -> Presentation:
         """The same without fields."""

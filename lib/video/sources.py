@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import av
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.stream import Discard, Disposition, Stream
+
+from lib.video.decode import main_video
 
 # Damaged files make PyAV raise its own errors and, with impossible numbers in them, several of Python's.
 FAILURES = (FFmpegError, OSError, ValueError, RuntimeError, LookupError, ArithmeticError)
@@ -19,6 +21,7 @@ MP4_AUDIO = ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac")
 
 # Tags that muxers and cameras write on their own and that describe the source file, not what it shows.
 _TECHNICAL = (
+    "alpha_mode",
     *("major_brand", "minor_version", "compatible_brands", "encoder", "encoding_tool", "vendor_id", "duration"),
     *("bps", "number_of_frames", "number_of_bytes", "rotate", "timecode", "reel_name", "variant_bitrate"),
     *("width", "height", "framerate", "filesize", "stereo", "encryption", "metadatacreator", "lasttimestamp"),
@@ -59,14 +62,6 @@ def open_source(path: Path) -> InputContainer:
 def failure_reason(error: Exception) -> str:
     """What went wrong, without paths and logs."""
     return getattr(error, "strerror", None) or str(error)
-
-
-def main_video(container: InputContainer) -> av.VideoStream | None:
-    """The stream that shows the pictures, never a cover picture."""
-    best = cast("av.VideoStream | None", container.streams.best("video"))
-    if best is not None and not best.disposition & Disposition.attached_pic:
-        return best
-    return next((v for v in container.streams.video if not v.disposition & Disposition.attached_pic), None)
 
 
 def video_start(container: InputContainer) -> Fraction:

@@ -26,6 +26,7 @@ from lib.video.carriers import (
     EncodedAudio,
     ways,
 )
+from lib.video.decode import main_video
 from lib.video.sources import (
     FAILURES,
     Window,
@@ -35,7 +36,6 @@ from lib.video.sources import (
     kept_flags,
     kept_tags,
     left_behind,
-    main_video,
     open_source,
     stream_reading,
     video_start,

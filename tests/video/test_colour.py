@@ -10,6 +10,7 @@ import pytest
 
 from lib.errors import InputError
 from lib.video.colour import ColourTags, check_tags, reads_plainly, tags_of
+from lib.video.decode import to_array
 from lib.video.primaries import rgb_matrix
 from lib.video.sdr import from_sdr, to_sdr
 from lib.video.transfer import (
@@ -219,3 +220,17 @@ def test_only_ordinary_colours_read_plainly():
     plain = [BT709, ColourTags(5, 2, 2, False), ColourTags(6, 6, 6, False), ColourTags(1, 13, 22, True)]
     assert all(reads_plainly(tags) for tags in plain)
     assert not any(reads_plainly(tags) for tags in (HLG, PQ, BT2020, DISPLAY_P3, DCI, ColourTags(1, 16, 1, False)))
+
+
+@pytest.mark.parametrize("size", [(48, 64), (720, 1280)])
+def test_primaries_of_bt2020_have_its_matrix_where_a_file_names_none(size):
+    frame = frame_of("yuv444p10le", size, matrix=2, transfer=18, primaries=9, span=1)
+    assert tags_of(frame) == HLG
+    green = (680, 204, 192)  # of BT.2020: luma, and chroma far below the middle
+    for plane, value in zip(frame.planes, green, strict=True):
+        plane.update(np.full(plane.buffer_size // 2, value, np.uint16).tobytes())
+    told = frame_of("yuv444p10le", size, matrix=9, transfer=18, primaries=9, span=1)
+    for plane, value in zip(told.planes, green, strict=True):
+        plane.update(np.full(plane.buffer_size // 2, value, np.uint16).tobytes())
+    assert np.array_equal(to_array(frame, PATH), to_array(told, PATH))
+    assert to_array(frame, PATH)[0, 0].argmax() == 1

@@ -168,3 +168,43 @@ def test_colours_that_nobody_converts_are_refused_by_name(tmp_path, matrix):
         read_clip(path)
     with pytest.raises(InputError, match=r"odd\.mp4"):
         probe_clip(path)
+
+
+@pytest.mark.parametrize(
+    ("processing", "aspect"),
+    [
+        ({"height": 48, "width": 64}, Fraction(1)),  # as it is shown
+        ({"height": 48}, Fraction(4, 3)),
+        ({"height": 33}, Fraction(4, 3)),  # but for rounding
+        ({"height": 24, "width": 24}, Fraction(4, 3)),
+        ({"height": 48, "width": 96}, Fraction(2, 3)),
+    ],
+)
+def test_resizing_keeps_the_shape_of_what_is_shown(tmp_path, processing, aspect):
+    source = write_video(tmp_path / "a.mp4", moving_frames(3, 48, 48), sample_aspect_ratio=Fraction(4, 3))
+    removal(tmp_path, source, **processing)
+    for name in ("propagation.mp4", "propagation.mkv"):
+        assert probe_clip(tmp_path / "out" / name).sample_aspect == aspect
+
+
+def test_another_shape_of_square_pixels_is_what_was_asked_for(tmp_path):
+    source = write_video(tmp_path / "a.mp4", moving_frames(3))
+    removal(tmp_path, source, height=48, width=96)
+    assert told(tmp_path / "out" / "propagation.mp4")[0] in (None, 1)
+
+
+@pytest.mark.parametrize("sound", [False, True])
+def test_a_cover_picture_is_no_video(tmp_path, sound):
+    path = tmp_path / "a.mp4"
+    with av.open(path, "w") as container:
+        stream = container.add_stream("mjpeg", rate=1)
+        stream.width, stream.height, stream.pix_fmt, stream.disposition = 64, 48, "yuvj420p", 1 << 10
+        tone = container.add_stream("aac", rate=48000, layout="mono") if sound else None
+        frame = av.VideoFrame.from_ndarray(moving_frames(1)[0], format="rgb24").reformat(format="yuvj420p")
+        container.mux([*stream.encode(frame), *stream.encode()])
+        if tone:
+            silence = av.AudioFrame.from_ndarray(np.zeros((1, 4800), np.float32), format="fltp", layout="mono")
+            silence.sample_rate = 48000
+            container.mux([*tone.encode(silence), *tone.encode()])
+    with pytest.raises(InputError, match=r"a\.mp4: holds no video but a cover picture"):
+        probe_clip(path)

@@ -5,13 +5,16 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from video_inputs import moving_frames, write_video
 
+from lib.video.clip import read_clip
 from lib.video.colour import ColourTags
 from lib.video.compose import Feather
 from lib.video.decode import to_array
 from lib.video.native_compose import compose_in_format
 from lib.video.planes import code_values, native_planes
 from lib.video.source_format import result_format
+from lib.video.sources import stream_reading
 
 SIZE = (48, 64)
 BT709, HLG = ColourTags(1, 1, 1, False), ColourTags(9, 18, 9, False)
@@ -59,3 +62,13 @@ def test_what_is_transparent_is_black_in_results_as_in_what_engines_see(name, si
             float(light[index][0, 0]),
         ]
         assert np.abs(np.subtract(values, expected)).max() < top / 100, (index, values, expected)
+
+
+@pytest.mark.parametrize(("pixel_format", "said"), [("yuva420p", True), ("yuv420p", False)])
+def test_an_alpha_channel_that_decoders_leave_out_is_told(tmp_path, pixel_format, said):
+    options = {"auto-alt-ref": "0"}
+    path = write_video(tmp_path / "a.webm", moving_frames(3), "libvpx", pixel_format=pixel_format, options=options)
+    assert [note.text for note in read_clip(path).notes] == said * [
+        "its alpha channel is not read: colours that it hides are shown"
+    ]
+    assert stream_reading(path) == {}
