@@ -17,7 +17,7 @@ LONG_FILES = frozenset(
     f"test_{name}.py"
     for name in (
         *("box_story", "two_boxes", "kills", "caption_kills", "embedded", "vlm_captions", "phases"),
-        *("remove", "ui", "configured_server", "launcher"),
+        *("remove", "ui", "configured_server", "launcher", "bad_files"),
     )
 )
 

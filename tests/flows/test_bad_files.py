@@ -8,13 +8,14 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from embedded_support import Command, run_command
+from embedded_support import Command
 from odd_clips import FRAMES, HLG, cut, picture, write_masks, write_video
 from PIL import Image
 
 from flows.report import Summary
 
 pytestmark = pytest.mark.slow
+_PATIENCE = 500  # seconds; 18 videos, a minute on idle cores
 
 
 class Data:
@@ -104,7 +105,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Command, Pat
     write_masks(data.masks / long)
     words = ["--engine", "propagation", "--dataset", "custom", "--video_root", str(data.videos)]
     words += ["--mask_root", str(data.masks), "--output_dir", str(out), "--save_comparison", "--lossless"]
-    yield run_command(words, out), out
+    command = Command(words, out)
+    command.wait(_PATIENCE)
+    yield command, out
     Command.end_all()
 
 
@@ -168,7 +171,8 @@ def test_frames_are_shown_when_the_source_shows_them(run: tuple[Command, Path]) 
 def test_a_second_run_does_nothing_again_and_says_the_same(run: tuple[Command, Path]) -> None:
     command, out = run
     before = summary(out)
-    again = run_command(list(command.process.args[2:]), out)  # type: ignore[index]
+    again = Command(list(command.process.args[2:]), out)  # type: ignore[index]
+    again.wait(_PATIENCE)
     assert again.process.returncode == 1
     after = summary(out)
     assert after.counts["cached"] == before.counts["done"] and after.counts["done"] == 0
