@@ -14,7 +14,7 @@ import numpy as np
 from lib.anchor.base import AnchorInpainter
 from lib.mask_tracks import read_mask_track
 from lib.memory import check_memory
-from lib.notes import Note, check_notes
+from lib.notes import Note, check_notes, input_note
 from lib.removers.base import RemovalRequest, RemovalResult, Remover, ignore_progress
 from lib.removers.products import NativeSource, Products, Source, separate_prior
 from lib.settings import InputRules, Processing
@@ -24,6 +24,9 @@ from lib.video.datasets import Video
 from lib.video.masks import dilate
 from lib.video.sizes import crop_back, fit_longer_side, pad_to_multiple, processing_size, resize_frames, resize_masks
 from lib.video.sources import left_behind
+
+
+_MIXED_FIELDS = input_note("interlaced and scaled to another height, which mixes its two fields; give --deinterlace")
 
 
 @dataclass(frozen=True)
@@ -136,8 +139,10 @@ def _read_source(
     clip = read_clip(video.video_path, limit, deinterlace=deinterlace, accept_damaged=rules.accept_damaged)
     track = read_mask_track(clip.info, video.mask_path, processing, clip.positions)
     outcome.notes += clip.notes + track.notes
-    check_notes(video.video_path, outcome.notes, strict=rules.strict_inputs)
     result_size = processing_size(clip.size, processing.height, processing.width)
+    mixed = info.fields is not None and not deinterlace and result_size[0] != clip.size[0]
+    outcome.notes += [_MIXED_FIELDS] if mixed else []
+    check_notes(video.video_path, outcome.notes, strict=rules.strict_inputs)
     work_size = fit_longer_side(result_size, processing.max_img_size)
     masks = dilate(resize_masks(track.masks, work_size), processing.mask_dilation_iter)
     shown, count = info.presentation(clip.positions).scaled(clip.size, result_size), len(clip.frames)
@@ -159,7 +164,7 @@ def _read_source(
     return Source(
         resize_frames(clip.frames, result_size),
         masks,
-        shown.whole_frames if deinterlace else shown,
+        shown.whole_frames if deinterlace or mixed else shown,
         file,
         until=shown.end(count) if limit > 0 and count < info.frame_count else None,
         native=native,

@@ -88,17 +88,17 @@ class ClipInfo:
 
     def notes(self, *, deinterlaced: bool) -> tuple[Note, ...]:
         """What a user should know of how it is read."""
-        if self.hidden_alpha:
-            return (input_note("its alpha channel is not read: colours that it hides are shown"),)
+        alpha = input_note("its alpha channel is not read: colours that it hides are shown")
+        hidden = (alpha,) if self.hidden_alpha else ()
         if self.fields is None or deinterlaced:
-            return ()
+            return hidden
         order = "top" if self.fields.top_first else "bottom"
         said = f"interlaced ({order} field first) and worked on as it is; --deinterlace makes whole frames of it"
         if self.fields.sideways:
             said = (
                 "interlaced and turned by a quarter: results cannot keep its fields; --deinterlace makes whole frames"
             )
-        return (input_note(said),)
+        return (*hidden, input_note(said))
 
     def presentation(self, positions: Sequence[int]) -> Presentation:
         """How the frames at `positions` are shown."""

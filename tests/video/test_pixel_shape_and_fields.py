@@ -105,6 +105,15 @@ def test_fields_are_kept_and_said(tmp_path, codec, top_first):
     assert (len(read_clip(result).frames), probe_clip(result).fps) == (12, 25)
 
 
+def test_fields_that_scaling_mixes_are_said_and_not_claimed(tmp_path):
+    source = interlaced(tmp_path / "a.mp4")
+    outcome = removal(tmp_path, source, height=24, width=32)
+    assert any("mixes its two fields; give --deinterlace" in note.text for note in outcome.notes)
+    assert probe_clip(tmp_path / "out" / "propagation.mp4").top_field_first is None
+    outcome = removal(tmp_path, source, height=24, width=32, deinterlace=True)
+    assert not outcome.notes
+
+
 def test_frames_know_their_fields_better_than_headers(tmp_path):
     """DV begins with the bottom field, and neither AVI nor its codec's header says so."""
     source = write_video(tmp_path / "a.avi", moving_frames(3, 576, 720), "dvvideo", top_first=False)
