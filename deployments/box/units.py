@@ -59,7 +59,7 @@ def workers(settings: BoxSettings) -> tuple[Worker, ...]:
 def commands(settings: BoxSettings) -> dict[str, list[str]]:
     """What each unit runs, by the unit's name; the server's first."""
     prefect = [str(settings.python), "-m", "prefect", "--no-prompt"]
-    server = [str(settings.python), "-m", "lib.runtime.api_server"]
+    server = [str(settings.python), "-m", "deployments.api_server"]
     found = {SERVER_UNIT: server} if settings.has_server else {}
     for worker in workers(settings):
         words = ["worker", "start", "--pool", worker.pool, "--type", "process", "--name", worker.name(settings.machine)]

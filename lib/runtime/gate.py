@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from lib.runtime.login import proof
 
+ALLOWED_HOSTS = "AUTO_REFINE_ALLOWED_HOSTS"  # names in the server's environment, comma-separated
 PROOF_PATH = "/auto-refine/proof"
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 _SIMPLE_TYPES = ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data")  # sent without a preflight

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 from lib.runtime.api_client import ApiClient
-from lib.runtime.api_server import ALLOWED_HOSTS
 from lib.runtime.children import ChildError, GuardedProcess, listen_locally, log_tail, wait_for_answer
 from lib.runtime.database import ServerDatabase
+from lib.runtime.gate import ALLOWED_HOSTS
 from lib.runtime.login import Login, write_client_file
 from lib.runtime.prefect_api import (
     DATABASE_NAME,
@@ -24,6 +24,7 @@ READY_FILE = "AUTO_REFINE_READY_FILE"
 CLIENT_FILE = "client.env"
 _PROJECT_ROOT = Path(__file__).resolve().parents[2]
 _PYTHON = (sys.executable, "-P")  # nothing is imported from the folder that the command is called in
+_SERVER = "deployments.api_server"  # imports prefect, as nothing in lib does
 _WORKER_STARTS = 3
 _ASKING = 2.0  # seconds; the socket takes the question before the server is up
 _DATABASE_ERROR = re.compile(r"sqlalchemy\.exc|sqlite3\.\w*Error|alembic")
@@ -63,7 +64,7 @@ class Stack:
         if self._database.start_from_template():
             env["PREFECT_SERVER_API_BLOCKS_REGISTER_ON_START"] = "false"
         fd = self._listener.fileno()
-        command = [*_PYTHON, "-m", "lib.runtime.api_server", "--fd", str(fd)]
+        command = [*_PYTHON, "-m", _SERVER, "--fd", str(fd)]
         return GuardedProcess(command, env, self._logs / "server.log", cwd=self._state_dir, pass_fds=(fd,))
 
     def wait_until_ready(self) -> None:

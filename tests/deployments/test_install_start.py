@@ -174,7 +174,7 @@ def test_without_systemd_the_commands_are_printed(box, recorder, capsys):
     assert box.install() == 3
     said = capsys.readouterr()
     assert "offline" in said.err
-    assert f". {box.paths.server_env}; exec {recorder.python} -m lib.runtime.api_server)" in said.out
+    assert f". {box.paths.server_env}; exec {recorder.python} -m deployments.api_server)" in said.out
     assert recorder.calls() == []
     assert box.mode(box.paths.client_env) == 0o600
     assert box.install("--uninstall") == 0

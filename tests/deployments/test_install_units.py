@@ -55,7 +55,7 @@ def test_what_the_units_say(box):
     box.install("--python", "/opt/env/bin/python")
     units = {path.name: path.read_text().splitlines() for path in box.paths.units_dir.iterdir()}
     prefect = "ExecStart=/opt/env/bin/python -m prefect --no-prompt"
-    assert "ExecStart=/opt/env/bin/python -m lib.runtime.api_server" in units["auto-refine-server.service"]
+    assert "ExecStart=/opt/env/bin/python -m deployments.api_server" in units["auto-refine-server.service"]
     assert "EnvironmentFile=/etc/auto-refine/server.env" in units.pop("auto-refine-server.service")
     kinds = {"gpu": "", "shard": " --limit 1", "caption": ""}
     for kind, limit in kinds.items():

@@ -10,8 +10,8 @@ import threading
 import pytest
 from probes import ROOT
 
+from deployments.api_server import allowed_hosts
 from lib.runtime.api_client import ApiClient
-from lib.runtime.api_server import allowed_hosts
 from lib.runtime.children import listen_locally
 from lib.runtime.gate import PROOF_PATH, Gate
 from lib.runtime.login import Login, proof
@@ -163,7 +163,7 @@ def test_the_port_of_a_run_is_nobody_elses(option, address):
 def test_a_box_whose_port_is_taken_is_told_so():
     with listen_locally() as other:
         address = {"PREFECT_SERVER_API_HOST": "127.0.0.1", "PREFECT_SERVER_API_PORT": str(other.getsockname()[1])}
-        command = [sys.executable, "-m", "lib.runtime.api_server"]
+        command = [sys.executable, "-m", "deployments.api_server"]
         done = subprocess.run(command, env=address, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 1
     assert "Address already in use" in done.stderr

@@ -1,7 +1,7 @@
 """The API server's process: Prefect's application behind our gate. Settings come from the environment.
 
-    python -P -m lib.runtime.api_server --fd N      # a run's: on a socket that the launcher has bound and holds
-    python -m lib.runtime.api_server                # a box's: on PREFECT_SERVER_API_HOST and _PORT
+    python -P -m deployments.api_server --fd N      # a run's: on a socket that the launcher has bound and holds
+    python -m deployments.api_server                # a box's: on PREFECT_SERVER_API_HOST and _PORT
 
 Files that it makes are for its owner only.
 """
@@ -15,10 +15,9 @@ import sys
 from collections.abc import Mapping
 from functools import partial
 
-from lib.runtime.gate import Gate
+from lib.runtime.gate import ALLOWED_HOSTS, Gate
 from lib.runtime.login import SERVER_AUTH
 
-ALLOWED_HOSTS = "AUTO_REFINE_ALLOWED_HOSTS"  # comma-separated
 _HOST, _PORT = "PREFECT_SERVER_API_HOST", "PREFECT_SERVER_API_PORT"
 _NO_ADDRESS = 1
 _STARTUP_FAILED = 3
