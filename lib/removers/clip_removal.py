@@ -25,7 +25,6 @@ from lib.video.masks import dilate
 from lib.video.sizes import crop_back, fit_longer_side, pad_to_multiple, processing_size, resize_frames, resize_masks
 from lib.video.sources import left_behind
 
-
 _MIXED_FIELDS = input_note("interlaced and scaled to another height, which mixes its two fields; give --deinterlace")
 
 
