@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
 from itertools import pairwise
@@ -106,8 +106,8 @@ class _Packets:
     shown_until: Fraction | None = None  # the video, by a header
     last: Fraction | None = None  # duration of the packet with the last frame
     first_key: Fraction | None = None  # time of the first frame that can be decoded by itself
-    shown: list[Fraction | None] = None  # type: ignore[assignment]
-    decoded: list[Fraction | None] = None  # type: ignore[assignment]
+    shown: list[Fraction | None] = field(default_factory=list)  # when each frame is shown
+    decoded: list[Fraction | None] = field(default_factory=list)  # when each is to be decoded
 
     @classmethod
     def read(cls, path: Path) -> _Packets:
@@ -128,7 +128,6 @@ class _Packets:
             if packets.format == "mov" and stream.duration and stream.time_base:
                 packets.shown_until = ((stream.start_time or 0) + stream.duration) * stream.time_base
             packets.attached_bytes = sum(len(part.data) for part in getattr(container.streams, "attachments", ()))
-            packets.shown, packets.decoded = [], []
             try:
                 packets._pass_over(container, stream.index)
             except FFmpegError:
