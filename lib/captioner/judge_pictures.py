@@ -113,7 +113,12 @@ def outlined_pair(source: np.ndarray, result: np.ndarray, hole: np.ndarray) -> t
 def _masks(clip: JudgedClip) -> np.ndarray:
     """(T, h, w) bool masks at the removal's processing size, not yet dilated."""
     info, work = probe_clip(clip.source), clip.processing
-    positions = worked_positions(info, work.video_length, count_frames(clip.result))
+    count = count_frames(clip.result)
+    positions = worked_positions(info, work.video_length, count)
+    if len(positions) < count:
+        raise InputError(
+            f"{clip.source}: holds no frame {len(positions)}; expected as many frames as its result {clip.result.name} has"
+        )
     track = read_mask_track(info, clip.masks, work, positions)
     size = fit_longer_side(processing_size(info.size, work.height, work.width), work.max_img_size)
     return resize_masks(track.masks, size)

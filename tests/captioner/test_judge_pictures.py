@@ -156,9 +156,10 @@ def test_a_result_of_another_size_is_shown_beside_its_source(clip, tmp_path):
 
 
 def test_a_source_that_is_too_short_is_named(clip, tmp_path):
-    for path in sorted(clip.source.iterdir())[4:]:
-        path.unlink()
-    with pytest.raises(InputError, match=r"source: holds no frame 10.*propagation\.mp4"):
+    for folder in (clip.source, clip.masks):
+        for path in sorted(folder.iterdir())[4:]:
+            path.unlink()
+    with pytest.raises(InputError, match=r"source: holds no frame 4.*propagation\.mp4"):
         prepare_judged_pictures(clip, 3, tmp_path / "work", tmp_path / "out")
 
 

@@ -75,7 +75,7 @@ def answers(
     batch = Batch(parse([*dataset.flags(tmp_path / "out"), "--gpus", "0,1", "--caption_source", "original"])[0])
     batch.__dict__["caption_gpus"] = (0, 1)  # the palette captioner needs none
     videos = find_videos(batch.settings).videos
-    prints = fingerprint_inputs(videos)
+    prints = fingerprint_inputs(videos, batch.settings)
     coarse = [batch.coarse(video, prints[video.name]) for video in videos]
 
     def ask(on_gpu: Callable[[BatchFolder, int | None], None]) -> dict[str, End]:

@@ -147,7 +147,7 @@ def jobs(dataset: Dataset, folder: Path) -> list[Job]:
     dataset.add("bear")
     batch = Batch(parse(dataset.flags(folder / "out"))[0])
     videos = find_videos(batch.settings).videos
-    prints = fingerprint_inputs(videos)
+    prints = fingerprint_inputs(videos, batch.settings)
     return [batch.coarse(video, prints[video.name]) for video in videos]
 
 
