@@ -117,7 +117,8 @@ def _masks(clip: JudgedClip) -> np.ndarray:
     positions = worked_positions(info, work.video_length, count)
     if len(positions) < count:
         raise InputError(
-            f"{clip.source}: holds no frame {len(positions)}; expected as many frames as its result {clip.result.name} has"
+            f"{clip.source}: holds no frame {len(positions)}; "
+            f"expected as many frames as its result {clip.result.name} has"
         )
     track = read_mask_track(info, clip.masks, work, positions)
     size = fit_longer_side(processing_size(info.size, work.height, work.width), work.max_img_size)
