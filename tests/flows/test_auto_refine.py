@@ -286,7 +286,8 @@ def test_seven_videos_of_every_kind(run_flow, dataset, tmp_path, capsys):
         assert word in run.video(name).reason
         assert run.video(name).reason in shown
         assert name in (run.state.message or "") or name == "no mask"
-    assert any("128x192" in note or "192x128" in note for note in run.video("other size").phases[0].notes)
+    notes = [note.text for note in run.video("other size").phases[0].notes]
+    assert any("128x192" in note or "192x128" in note for note in notes)
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", ".hidden", ""])

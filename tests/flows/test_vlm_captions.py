@@ -188,7 +188,8 @@ def test_a_model_that_never_keeps_the_rules_is_a_fallback(two, run_flow, tmp_pat
     told = prompt_file(tmp_path / "out")
     assert (told["prompt"], told["prompt_source"]) == ([NEUTRAL_SENTENCE], "fallback")
     assert "refusal" in told["prompt_flags"]
-    assert run.video("bear").phases[0].notes == ("worth a look: " + ", ".join(told["prompt_flags"]),)
+    (note,) = run.video("bear").phases[0].notes
+    assert note.text == "worth a look: " + ", ".join(told["prompt_flags"])
 
 
 def test_another_picture_another_caption(two, run_flow, tmp_path):
